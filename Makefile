@@ -1,0 +1,38 @@
+# Everything runs in .venv, which is made here: nothing but make and Python 3.11 or newer is needed beforehand.
+# make PYTHON=/usr/bin/python3.12 takes another Python; make test ARGS='-k socket' hands words on to pytest.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.installed
+BENCHMARKS := $(sort $(filter-out tests/benchmarks/_%,$(wildcard tests/benchmarks/*.py)))
+
+.PHONY: run test lint bench
+
+run: $(READY)
+	$(BIN)/mithrild run --sandbox
+
+test: $(READY)
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	@for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+# An environment that was left half made, or whose Python is gone, is made anew.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "mithrild: there is no $(PYTHON): install Python 3.11 or newer, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "mithrild: Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "mithrild: $(PYTHON) cannot make virtual environments: install the package python3-venv (Debian, Ubuntu)" >&2; exit 1; }
+	@echo "mithrild: installing into .venv (once, about a minute) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

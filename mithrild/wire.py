@@ -1,0 +1,113 @@
+"""What the daemon and the command line share. Standard library only, and as little of that as can be.
+
+`ml` imports this module on the way to every answer, so an import added here is paid for by every command
+a person types (`python -X importtime -c 'import mithrild.wire'`).
+"""
+
+import os
+import sys
+
+API_VERSION = "v1"
+
+# The one list of event types. A hook's `on` is checked against it, by family where an open-ended word may
+# follow (`instance.<status in lower case>`): the marketplace may invent a status, never a family.
+BID_EVENTS = (
+    "bid.placed",
+    "bid.allocated",
+    "bid.preempting",
+    "bid.reprieved",
+    "bid.reopened",
+    "bid.paused",
+    "bid.resumed",
+    "bid.terminated",
+    "bid.limit_changed",
+    "bid.memory_changed",
+    "bid.volumes_changed",
+    "bid.gone",
+    "bid.running",
+    "bid.degraded",
+)
+INSTANCE_EVENTS = (
+    "instance.new",
+    "instance.confirmed",
+    "instance.scheduled",
+    "instance.initializing",
+    "instance.starting",
+    "instance.running",
+    "instance.stopping",
+    "instance.stopped",
+    "instance.terminated",
+    "instance.relocating",
+    "instance.preempting",
+    "instance.preempted",
+    "instance.replaced",
+    "instance.paused",
+    "instance.error",
+    "instance.reprieved",
+    "instance.deadline_changed",
+    "instance.gone",
+    "instance.host_key_changed",
+)
+CLUSTER_EVENTS = ("cluster.pending", "cluster.available", "cluster.terminated", "cluster.gone")
+WATCH_EVENTS = ("marketplace.unreachable", "marketplace.recovered", "credentials.rejected", "watch.gap")
+HOOK_EVENTS = ("hook.dead", "hook.disabled")
+EVENT_TYPES = BID_EVENTS + INSTANCE_EVENTS + CLUSTER_EVENTS + WATCH_EVENTS + HOOK_EVENTS
+EVENT_FAMILIES = tuple(dict.fromkeys(name.partition(".")[0] for name in EVENT_TYPES))
+
+# A bid's state in one word, in the order in which the first that fits is taken.
+BID_STATES = (
+    "terminated",
+    "paused",
+    "preempting",
+    "relocating",
+    "failed",
+    "running",
+    "starting",
+    "allocated",
+    "pending",
+)
+
+# Exit codes of `ml`.
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
+EXIT_NO_MARKETPLACE = 4
+EXIT_KEY_REFUSED = 5
+EXIT_NOT_FOUND = 6
+EXIT_REFUSED = 7
+EXIT_TIMEOUT = 8
+EXIT_INTERRUPTED = 130
+
+# The `code` of an error answer of the local API, and what `ml` exits with when it gets one.
+ERROR_EXITS = {
+    "bad_request": EXIT_USAGE,
+    "not_found": EXIT_NOT_FOUND,
+    "ambiguous": EXIT_USAGE,
+    "cursor_gone": EXIT_FAILED,
+    "internal": EXIT_FAILED,
+}
+
+SOCKET_NAME = "mithrild.sock"
+
+
+def state_home(env: "os._Environ[str] | dict[str, str]") -> str:
+    """The folder under which the daemon keeps its state: `$XDG_STATE_HOME`, else `~/.local/state`."""
+    return env.get("XDG_STATE_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".local", "state")
+
+
+def socket_candidates(env: "os._Environ[str] | dict[str, str]") -> list[str]:
+    """Where the socket may be, best first. Both sides walk this list, so they meet.
+
+    The daemon binds at the first whose parent folder exists or may be made; `ml` connects to the first
+    that is there. `MITHRILD_SOCKET` alone is used when it is set.
+    """
+    if env.get("MITHRILD_SOCKET"):
+        return [env["MITHRILD_SOCKET"]]
+    folders = []
+    if env.get("XDG_RUNTIME_DIR"):
+        folders.append(os.path.join(env["XDG_RUNTIME_DIR"], "mithrild"))
+    if sys.platform != "win32":
+        folders.append(f"/run/user/{os.getuid()}/mithrild")
+    folders.append(os.path.join(state_home(env), "mithrild"))
+    return [os.path.join(folder, SOCKET_NAME) for folder in dict.fromkeys(folders)]
