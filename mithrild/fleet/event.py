@@ -1,0 +1,151 @@
+"""The event: one CloudEvents 1.0 object, rendered once and then kept as those bytes for ever."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mithrild.fleet import lifecycle
+from mithrild.fleet.model import Auction, Bid, Fleet, Instance, Notice, Transition
+from mithrild.fleet.routing import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an event tells beside its own step: the fleet and the market as the same commit leaves them."""
+
+    fleet: Fleet
+    of_bid: Mapping[str, Sequence[Instance]] = field(default_factory=dict)  # live instances, the oldest first
+    notices: Mapping[str, Notice] = field(default_factory=dict)  # open ones, by subject
+    market: Mapping[tuple[str | None, str], Auction] = field(default_factory=dict)
+    type_names: Mapping[str, str] = field(default_factory=dict)
+    project_names: Mapping[str, str] = field(default_factory=dict)
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """A moment in the event's own form: RFC 3339 in UTC, with a fraction only where there is one."""
+    if moment is None:
+        return None
+    moment = moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond:06d}" if moment.microsecond else "") + "Z"
+
+
+def status_word(aspect: str, value: str | None) -> str | None:
+    """`from` and `to` are lower-case words for a status, and the marketplace's own words for all else."""
+    return lifecycle.word(value) if aspect == "status" and value is not None else value
+
+
+def event_id(store: str, sequence: int) -> str:
+    """Stable for ever: sequences are never used again, and stores have different names."""
+    return f"evt_{store}_{sequence}"
+
+
+def sequence_of(store: str, id: str) -> int | None:
+    """The sequence in an event id, None where the id comes from another store."""
+    head, _, tail = id.rpartition("_")
+    return int(tail) if head == f"evt_{store}" and tail.isascii() and tail.isdigit() else None
+
+
+def render(step: Transition, sequence: int, store: str, host: str, around: Surroundings) -> dict[str, Any]:
+    """The event of a step."""
+    bid, instance = _parties(step, around.fleet)
+    about = instance or bid
+    region, type_fid = (about.region, about.instance_type) if about else (None, None)
+    auction = around.market.get((region, type_fid)) if type_fid else None
+    notice = around.notices.get(step.subject)
+    return {
+        "specversion": "1.0",
+        "id": event_id(store, sequence),
+        "source": f"mithrild://{host}/{step.project}",
+        "type": step.type,
+        "subject": step.subject,
+        "time": stamp(step.occurred_at or step.observed_at),
+        "datacontenttype": "application/json",
+        "sequence": str(sequence),
+        "data": {
+            "from": status_word(step.aspect, step.before),
+            "to": status_word(step.aspect, step.after),
+            "provenance": step.provenance,
+            "observed_at": stamp(step.observed_at),
+            "occurred_at": stamp(step.occurred_at),
+            "deadline": stamp(notice.deadline) if notice else None,
+            "deadline_estimated": notice.estimated if notice else False,
+            "bid": _bid_part(bid),
+            "instance": _instance_part(instance),
+            "instances": [one.fid for one in around.of_bid.get(bid.fid, ())] if bid else [],
+            "cluster": _cluster_part(step, around.fleet),
+            "project": step.project,
+            "project_name": around.project_names.get(step.project),
+            "region": region,
+            "instance_type": around.type_names.get(type_fid) if type_fid else None,
+            "instance_type_fid": type_fid,
+            "spot_price_cents": auction.spot_price_cents if auction else None,
+        },
+    }
+
+
+def encode(event: Mapping[str, Any]) -> str:
+    """The text that is stored and sent. ASCII only, so that no reader trips over an encoding."""
+    return json.dumps(event, separators=(",", ":"))
+
+
+def facts(event: Mapping[str, Any], step: Transition, now: datetime) -> Facts:
+    """What routing asks of an event. Its age counts from when it happened, else from the last poll without it."""
+    data = event["data"]
+    happened = step.occurred_at or step.window_start or step.observed_at
+    deadline = data["deadline"]
+    return Facts(
+        type=event["type"],
+        bid_name=data["bid"]["name"] if data["bid"] else None,
+        region=data["region"],
+        instance_type=data["instance_type"],
+        instance_type_fid=data["instance_type_fid"],
+        project=step.project,
+        project_name=data["project_name"],
+        age=max(now - happened, timedelta(0)),
+        deadline_passed=deadline is not None and datetime.fromisoformat(deadline) < now,
+        has_deadline=deadline is not None,
+    )
+
+
+def _parties(step: Transition, fleet: Fleet) -> tuple[Bid | None, Instance | None]:
+    bid = fleet.bids.get(step.bid) if step.bid else None
+    instance = fleet.instances.get(step.subject) if step.kind == "instance" else None
+    return (bid.value if bid else None), (instance.value if instance else None)
+
+
+def group_by_bid(fleet: Fleet) -> dict[str, list[Instance]]:
+    """The live instances of each bid, the oldest first: the order in which nodes are numbered."""
+    groups: dict[str, list[Instance]] = {}
+    for record in fleet.instances.values():
+        instance = record.value
+        if instance.bid is not None and not record.gone and instance.status not in lifecycle.FINAL:
+            groups.setdefault(instance.bid, []).append(instance)
+    for group in groups.values():
+        group.sort(key=lambda one: (one.created_at, one.name, one.fid))
+    return groups
+
+
+def _bid_part(bid: Bid | None) -> dict[str, Any] | None:
+    if bid is None:
+        return None
+    return {
+        "fid": bid.fid,
+        "name": bid.name,
+        "limit_price_cents": bid.limit_price_cents,
+        "status": lifecycle.word(bid.status),
+    }
+
+
+def _instance_part(instance: Instance | None) -> dict[str, Any] | None:
+    if instance is None:
+        return None
+    return {"fid": instance.fid, "name": instance.name, "ssh_destination": instance.ssh_destination}
+
+
+def _cluster_part(step: Transition, fleet: Fleet) -> dict[str, Any] | None:
+    cluster = fleet.clusters.get(step.subject) if step.kind == "cluster" else None
+    return {"fid": cluster.value.fid, "name": cluster.value.name} if cluster else None

@@ -1,0 +1,85 @@
+"""Two orders, and how the marketplace's own history is laid over ours.
+
+`sequence` is the order in which we learned things. `position` orders the steps of one subject as they
+happened: by the marketplace's time where that is known, else by the end of the window in which the step
+was seen (it happened after the last poll without it, and before the first poll with it).
+
+Alignment comes before anything is added: a step of the history that fits a row that stands *is* that row,
+and only tells its time. One transition is one row, and one event, for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+# The marketplace stamps whole seconds in some answers and fractions in others.
+SLACK = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A status transition of one subject, as the record holds it."""
+
+    sequence: int
+    after: str
+    window_start: datetime | None  # None: nobody had watched before
+    observed_at: datetime
+    occurred_at: datetime | None = None
+
+    @property
+    def position(self) -> tuple[datetime, int]:
+        return position(self.occurred_at, self.observed_at, self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A step of the same subject in the marketplace's history."""
+
+    after: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """`times`: sequence -> when that row really happened. `missing`: steps that no row stands for."""
+
+    times: Mapping[int, datetime] = field(default_factory=dict)
+    missing: tuple[Told, ...] = ()
+
+
+def position(occurred_at: datetime | None, observed_at: datetime, sequence: int) -> tuple[datetime, int]:
+    """Sorts the steps of one subject in the order in which they happened, as well as it is known."""
+    return (occurred_at or observed_at, sequence)
+
+
+def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
+    """Lays the history of one subject over its rows, in order.
+
+    A step matches a row of the same target status whose window holds its time. Rows whose time is known
+    match that time only, so aligning twice changes nothing. Both are walked forward once: of two rows that
+    could stand for a step, the earlier one does.
+    """
+    standing = sorted(rows, key=lambda row: row.position)
+    times: dict[int, datetime] = {}
+    missing: list[Told] = []
+    first_free = 0
+    for told in sorted(history, key=lambda told: told.at):
+        found = next((i for i in range(first_free, len(standing)) if _fits(standing[i], told)), None)
+        if found is None:
+            missing.append(told)
+            continue
+        first_free = found + 1
+        if standing[found].occurred_at is None:
+            times[standing[found].sequence] = told.at
+    return Alignment(times, tuple(missing))
+
+
+def _fits(row: Row, told: Told) -> bool:
+    if row.after != told.after:
+        return False
+    if row.occurred_at is not None:
+        return abs(row.occurred_at - told.at) <= SLACK
+    begun = row.window_start is None or told.at > row.window_start - SLACK
+    return begun and told.at <= row.observed_at + SLACK
