@@ -1,0 +1,224 @@
+"""One question to the marketplace and its answer: limits of time and size, second tries, named errors."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import itertools
+import json
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from random import SystemRandom
+from typing import Any, NamedTuple, NoReturn
+
+import httpx
+from pydantic import SecretStr
+
+from mithrild import __version__
+from mithrild.clock import Clock
+from mithrild.errors import BrokenAnswer, ConfigError, KeyRefused, RequestRefused, Unreachable
+from mithrild.fleet.schedule import backoff
+from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.refusal import KEY_ADVICE, http_date, plain, refusal, server_words, unreachable
+
+TRIES = 3
+LONGEST_PATIENCE = 5.0  # a Retry-After beyond this is for the poller to wait for, not for one request
+KEEPALIVE = 55.0  # longer than the idle poll, shorter than the minute after which load balancers hang up
+CONNECTIONS = 16
+LONGEST_REFUSAL = 64 * 1024  # bytes
+
+
+class Tickets:
+    """Numbers that only grow, one for each request as it is sent. All clients of a daemon share one."""
+
+    def __init__(self, start: int = 1) -> None:
+        self._numbers = itertools.count(start)
+
+    def draw(self) -> int:
+        return next(self._numbers)
+
+
+class Answer(NamedTuple):
+    body: Any  # whatever JSON it was
+    ticket: int  # drawn before the request was sent: the answer is at least as new
+
+
+class Transport:
+    def __init__(
+        self,
+        api_url: str,
+        key: SecretStr | None,
+        *,
+        clock: Clock,
+        tickets: Tickets,
+        budget: RequestBudget,
+        connect_timeout: float,
+        read_timeout: float,
+        overall_timeout: float,
+        size_limit: int,
+    ) -> None:
+        self.skew: timedelta | None = None
+        self._clock, self._tickets, self._budget = clock, tickets, budget
+        self._draw: Callable[[], float] = SystemRandom().random
+        self._overall_timeout, self._size_limit = overall_timeout, size_limit
+        base = _base(api_url)
+        self._root, self.host = f"{base}/v2", base.netloc.decode()
+        self._client = _http_client(base.host, connect_timeout, read_timeout)
+        self._secret: str | None = None
+        self.use_key(key)
+
+    def use_key(self, key: SecretStr | None) -> None:
+        """The key of every request from now on. One that is on its way keeps the one it has."""
+        self._secret = (key.get_secret_value().strip() if key else "") or None
+
+    def plain(self, text: str) -> str:
+        """Words from outside as one short printable line without the key."""
+        return plain(text, self._secret)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def get(
+        self, path: str, params: Mapping[str, str] | None = None, *, what: str, urgent: bool = False
+    ) -> Answer:
+        """GET `/v2{path}`. `what` names the thing asked for, in an error's words.
+
+        Up to three tries where trying again may help, as long as they began within the overall limit of one;
+        an urgent question is asked once, since its deadline is worth more than its answer.
+        """
+        self._usable_key()  # refused before it costs a request of the budget
+        what = self.plain(what)
+        for attempt in itertools.count(1):
+            await self._budget.take(urgent)
+            if attempt == 1:
+                began = self._clock.monotonic()
+            try:
+                return await self._ask(path, params or {}, what)
+            except Unreachable as error:
+                gap = backoff(attempt, self._draw(), first=0.5, cap=2)
+                gap = max(gap, error.retry_after or 0.0)
+                late = self._clock.monotonic() + gap - began > self._overall_timeout
+                if urgent or attempt == TRIES or gap > LONGEST_PATIENCE or late:
+                    raise
+            await self._clock.sleep(gap)
+        raise AssertionError("the loop above has no other end")
+
+    def _usable_key(self) -> str:
+        if self._secret is None:
+            raise KeyRefused(f"no API key is set; {KEY_ADVICE}")
+        # Such a key cannot stand in a header, and the HTTP library would quote it in its own error.
+        if not all("!" <= letter <= "~" for letter in self._secret):
+            raise KeyRefused(f"the API key has characters that no key has; {KEY_ADVICE}")
+        return self._secret
+
+    async def _ask(self, path: str, params: Mapping[str, str], what: str) -> Answer:
+        request = self._request(path, params, what)
+        ticket = self._tickets.draw()
+        try:
+            # httpx's time-outs start anew with every byte; this one also ends an answer that drips.
+            async with (
+                asyncio.timeout(self._overall_timeout),
+                aclosing(await self._client.send(request, stream=True)) as response,
+            ):
+                self._note_skew(response.headers.get("date"))
+                body = await self._read(response)
+        # From None throughout: the library's own words may quote what the other side sent, and that the key.
+        except TimeoutError:
+            raise Unreachable(f"{self.host} cannot be reached: its answer took too long") from None
+        except httpx.DecodingError:
+            raise BrokenAnswer(f"{self.host} sent {what} in a coding that cannot be read") from None
+        except (httpx.HTTPError, OSError, UnicodeError) as error:
+            raise unreachable(self.host, error) from None
+        if not response.is_success:
+            theirs = self._clock.now() + (self.skew or timedelta())
+            words = self.plain(server_words(body))
+            raise refusal(self.host, what, response.status_code, response.headers, words, theirs)
+        return Answer(self._json(body, what), ticket)
+
+    def _request(self, path: str, params: Mapping[str, str], what: str) -> httpx.Request:
+        headers = {"Authorization": f"Bearer {self._usable_key()}"}
+        try:
+            return self._client.build_request("GET", f"{self._root}{path}", params=params, headers=headers)
+        except (httpx.InvalidURL, UnicodeError):
+            # A name, fid or cursor of thousands of characters, or with half a surrogate pair in it.
+            raise RequestRefused(f"the request for {what} does not make an address", 414) from None
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        """The whole body, or BrokenAnswer as soon as it is too much. Leaving early closes the connection.
+
+        Of an answer that says no only the beginning is read: its status is what counts.
+        """
+        limit = self._size_limit if response.is_success else LONGEST_REFUSAL
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > limit:
+                if response.is_success:
+                    raise BrokenAnswer(f"{self.host} sent more than {limit} bytes in one answer")
+                break
+        return bytes(body[:limit])
+
+    def _json(self, body: bytes, what: str) -> Any:
+        try:
+            return json.loads(body, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            page = body.lstrip()[:1] == b"<"
+            kind = "a web page (is a proxy or a sign-in page in between?)" if page else "something that is not JSON"
+            raise BrokenAnswer(f"{self.host} answered the request for {what} with {kind}") from None
+
+    def _note_skew(self, date: str | None) -> None:
+        if (theirs := http_date(date)) is not None:
+            self.skew = theirs - self._clock.now()
+
+
+def _base(api_url: str) -> httpx.URL:
+    """The address without what does not belong: a user name (httpx would send that instead of the key),
+    a query, a slash at the end, the version."""
+    try:
+        url = httpx.URL(api_url.strip())
+        url = url.copy_with(userinfo=b"", query=None, fragment=None, path=url.path.rstrip("/").removesuffix("/v2"))
+    except (httpx.InvalidURL, ValueError):
+        raise ConfigError(["api_url is not an address that can be read"]) from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigError(["api_url is not an http:// or https:// address"])
+    return url
+
+
+def _http_client(host: str, connect_timeout: float, read_timeout: float) -> httpx.AsyncClient:
+    # Below this they log whole headers and raw bytes of the other side, which may hold the key.
+    for library in ("httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    try:
+        return httpx.AsyncClient(
+            headers={"User-Agent": f"mithrild/{__version__}", "Accept": "application/json"},
+            timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=None),
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS,
+                max_keepalive_connections=CONNECTIONS,
+                keepalive_expiry=KEEPALIVE,
+            ),
+            follow_redirects=False,
+            # A session cookie would go on answering for the old account after the key has changed.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            # A sandbox on this machine is never behind the proxy of the environment.
+            mounts={f"all://{host}": None} if _is_loopback(host) else None,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL):
+        # The library's own words may quote a proxy's password.
+        raise ConfigError(["the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"]) from None
+    except OSError as error:
+        raise ConfigError([f"the certificates in SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"]) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
