@@ -54,6 +54,28 @@ HOOK_EVENTS = ("hook.dead", "hook.disabled")
 EVENT_TYPES = BID_EVENTS + INSTANCE_EVENTS + CLUSTER_EVENTS + WATCH_EVENTS + HOOK_EVENTS
 EVENT_FAMILIES = tuple(dict.fromkeys(name.partition(".")[0] for name in EVENT_TYPES))
 
+# What a command hook finds in its environment, each behind `MITHRILD_`; so none of them can be a setting.
+HOOK_VARIABLES = (
+    "EVENT_ID",
+    "EVENT_TYPE",
+    "HOOK",
+    "ATTEMPT",
+    "SUBJECT",
+    "PROJECT",
+    "BID",
+    "BID_NAME",
+    "INSTANCE",
+    "INSTANCE_NAME",
+    "HOST",
+    "REGION",
+    "INSTANCE_TYPE",
+    "FROM",
+    "TO",
+    "DEADLINE",
+    "REMAINING_SECONDS",
+    "DELIVERY",
+)
+
 # A bid's state in one word, in the order in which the first that fits is taken.
 BID_STATES = (
     "terminated",

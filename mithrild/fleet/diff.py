@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mithrild.fleet import lifecycle, state
-from mithrild.fleet.completeness import GONE_AFTER
+from mithrild.fleet.completeness import GONE_AFTER, is_live
 from mithrild.fleet.model import (
     Bid,
     Cluster,
@@ -127,16 +127,17 @@ def _compare(
             continue
         if record is not None and record.value == thing and not record.misses and not record.gone:
             continue
+        begun = len(step.taken)
         steps(step, record, thing)
-        since = step.seen.observed_at
-        if record is not None and not record.gone and record.value.status == thing.status:
-            since = record.since
-        elif step.taken and step.taken[-1].subject == thing.fid and step.taken[-1].occurred_at:
-            since = step.taken[-1].occurred_at
+        moves = [taken for taken in step.taken[begun:] if taken.aspect == "status"]
+        since = record.since if record is not None else step.seen.observed_at
+        if moves:
+            since = moves[-1].occurred_at or step.seen.observed_at
         health = record.health if record else "none"
         changed[thing.fid] = Record(thing, since, health)
     for fid in sorted(absent - seen.keys()):
-        if fid in known and not known[fid].gone:
+        # What has ended may well be forgotten by the marketplace; that adds nothing to its end.
+        if fid in known and is_live(known[fid].value.status, known[fid].gone):
             changed[fid] = _miss(known[fid], step)
     return changed
 
@@ -182,7 +183,7 @@ def _bid_steps(step: _Steps, record: Record[Bid] | None, bid: Bid) -> None:
     if moved:
         step.take("bid", bid, "limit_price", held.limit_price, bid.limit_price, "bid.limit_changed")
     if held.memory_gb != bid.memory_gb:
-        step.take("bid", bid, "memory", _text(held.memory_gb), _text(bid.memory_gb) or "", "bid.memory_changed")
+        step.take("bid", bid, "memory", _text(held.memory_gb), _text(bid.memory_gb), "bid.memory_changed")
     if set(held.volumes) != set(bid.volumes):
         step.take("bid", bid, "volumes", _names(held.volumes), _names(bid.volumes), "bid.volumes_changed")
 
@@ -216,21 +217,31 @@ def _judge_health(after: Fleet, step: _Steps) -> dict[str, Record[Bid]]:
         if one.value.bid is not None and not one.gone and one.value.status not in lifecycle.FINAL:
             of_bid.setdefault(one.value.bid, []).append(one.value.status)
     moving = {taken.bid for taken in step.taken if taken.aspect == "status"}
+    restarted = {taken.bid for taken in step.taken if _is_restart(taken)}
     changed: dict[str, Record[Bid]] = {}
     for fid, record in after.bids.items():
         if record.gone:
             continue
-        judged = state.health(record.health, record.value, of_bid.get(fid, ()), settled=fid not in moving)
-        if judged == record.health:
-            continue
-        changed[fid] = replace(record, health=judged)
-        if judged != "none":
-            step.take("bid", record.value, "health", record.health, judged, f"bid.{judged}")
+        # A poll that did not look at the bid (of clusters, or of deadlines) cannot know whether it has ended.
+        settled = fid in step.seen.bids and fid not in moving
+        previous = "none" if fid in restarted else record.health
+        judged = state.health(previous, record.value, of_bid.get(fid, ()), settled=settled)
+        if judged != record.health:
+            changed[fid] = replace(record, health=judged)
+        if judged not in (previous, "none"):
+            step.take("bid", record.value, "health", previous, judged, f"bid.{judged}")
     return changed
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _is_restart(taken: Transition) -> bool:
+    """Whether machines came back after their notice had run out. They stopped in between: no reprieve."""
+    back = taken.aspect == "status" and taken.after in ("Allocated", lifecycle.RUNNING)
+    noticed = taken.before is not None and lifecycle.NOTICED.get(taken.before) == "preemption"
+    return back and noticed and not taken.type.endswith(".reprieved")
+
+
+def _text(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _names(values: Iterable[str]) -> str:

@@ -29,8 +29,8 @@ def stamp(moment: datetime | None) -> str | None:
     """A moment in the event's own form: RFC 3339 in UTC, with a fraction only where there is one."""
     if moment is None:
         return None
-    moment = moment.astimezone(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond:06d}" if moment.microsecond else "") + "Z"
+    # Not strftime, which writes the year 1 (some servers' zero) without its leading zeros.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def status_word(aspect: str, value: str | None) -> str | None:
@@ -46,14 +46,20 @@ def event_id(store: str, sequence: int) -> str:
 def sequence_of(store: str, id: str) -> int | None:
     """The sequence in an event id, None where the id comes from another store."""
     head, _, tail = id.rpartition("_")
-    return int(tail) if head == f"evt_{store}" and tail.isascii() and tail.isdigit() else None
+    # No sequence has more than eighteen digits; SQLite and int() both raise for some that are longer.
+    if head != f"evt_{store}" or not (tail.isascii() and tail.isdigit()) or len(tail) > 18:
+        return None
+    return int(tail)
 
 
 def render(step: Transition, sequence: int, store: str, host: str, around: Surroundings) -> dict[str, Any]:
     """The event of a step."""
     bid, instance = _parties(step, around.fleet)
+    cluster = around.fleet.clusters.get(step.subject) if step.kind == "cluster" else None
     about = instance or bid
     region, type_fid = (about.region, about.instance_type) if about else (None, None)
+    if cluster is not None:
+        region = cluster.value.region
     auction = around.market.get((region, type_fid)) if type_fid else None
     notice = around.notices.get(step.subject)
     return {
@@ -76,7 +82,7 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
             "bid": _bid_part(bid),
             "instance": _instance_part(instance),
             "instances": [one.fid for one in around.of_bid.get(bid.fid, ())] if bid else [],
-            "cluster": _cluster_part(step, around.fleet),
+            "cluster": {"fid": cluster.value.fid, "name": cluster.value.name} if cluster else None,
             "project": step.project,
             "project_name": around.project_names.get(step.project),
             "region": region,
@@ -144,8 +150,3 @@ def _instance_part(instance: Instance | None) -> dict[str, Any] | None:
     if instance is None:
         return None
     return {"fid": instance.fid, "name": instance.name, "ssh_destination": instance.ssh_destination}
-
-
-def _cluster_part(step: Transition, fleet: Fleet) -> dict[str, Any] | None:
-    cluster = fleet.clusters.get(step.subject) if step.kind == "cluster" else None
-    return {"fid": cluster.value.fid, "name": cluster.value.name} if cluster else None

@@ -81,6 +81,8 @@ def unconfirmed(fleet: Fleet, estimated: Iterable[str]) -> list[str]:
     asked_bids: set[str] = set()
     chosen: list[str] = []
     for fid, record in sorted(fleet.instances.items()):
+        if record.gone:
+            continue
         bid, status = record.value.bid, record.value.status
         if status == "STATUS_RELOCATING" and fid in wanted:
             chosen.append(fid)

@@ -45,12 +45,13 @@ def bid_state(bid: Bid, statuses: Iterable[str]) -> str:
 def health(previous: str, bid: Bid, statuses: Iterable[str], *, settled: bool) -> str:
     """`running` when all wanted instances run, `degraded` when they did and no longer do, else `none`.
 
-    During a notice nothing is decided: a reprieve then is no second `bid.running`. A bid is called degraded
-    only in a poll in which neither it nor its instances changed (`settled`): bids and instances come from
-    two requests, and a bid that is being terminated would pass for a degraded one in between.
+    During a notice of either kind nothing is decided: the machines still run, and a reprieve then is no second
+    `bid.running`. A bid is called degraded only in a poll that shows it, and in which neither it nor its
+    instances changed (`settled`): bids and instances come from two requests, and a bid that is being terminated
+    would pass for a degraded one in between.
     """
     instances = list(statuses)
-    if bid.status == "Preempting" or "STATUS_PREEMPTING" in instances:
+    if any(status in lifecycle.NOTICED for status in (bid.status, *instances)):
         return previous
     if bid.status != "Allocated":
         return "none"

@@ -58,21 +58,22 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     """Lays the history of one subject over its rows, in order.
 
     A step matches a row of the same target status whose window holds its time. Rows whose time is known
-    match that time only, so aligning twice changes nothing. Both are walked forward once: of two rows that
-    could stand for a step, the earlier one does.
+    match that time only, so aligning twice changes nothing. A row stands for one step: of two rows that could
+    stand for a step, the earlier one does. Steps of one moment keep the order in which they were told.
     """
-    standing = sorted(rows, key=lambda row: row.position)
+    if history and history[0].at > history[-1].at:
+        history = history[::-1]  # the newest first: of steps with one time stamp the last told came first
+    free = sorted(rows, key=lambda row: row.position)
     times: dict[int, datetime] = {}
     missing: list[Told] = []
-    first_free = 0
     for told in sorted(history, key=lambda told: told.at):
-        found = next((i for i in range(first_free, len(standing)) if _fits(standing[i], told)), None)
+        found = next((row for row in free if _fits(row, told)), None)
         if found is None:
             missing.append(told)
             continue
-        first_free = found + 1
-        if standing[found].occurred_at is None:
-            times[standing[found].sequence] = told.at
+        free.remove(found)
+        if found.occurred_at is None:
+            times[found.sequence] = told.at
     return Alignment(times, tuple(missing))
 
 

@@ -19,6 +19,7 @@ class RequestBudget:
         self._clock = clock
         self._spent: deque[float] = deque()
         self.cap = cap
+        self.total = 0  # requests ever, so that what a poll costs can be told
 
     @property
     def cap(self) -> int:
@@ -36,6 +37,7 @@ class RequestBudget:
         while (delay := self._delay(urgent)) > 0:
             await self._clock.sleep(delay)
         self._spent.append(self._clock.monotonic())
+        self.total += 1
 
     def spent(self) -> int:
         """Requests sent during the last minute."""
