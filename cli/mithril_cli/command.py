@@ -1,0 +1,109 @@
+"""What a command is, and how the table of them becomes parsers and help."""
+
+from __future__ import annotations
+
+import argparse
+
+from mithril_cli import output
+from mithril_cli.errors import Usage
+
+TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Run = Callable[[argparse.Namespace], int]
+
+HELP_WIDTH = 100
+
+
+class Option:
+    """One argument of a command, as `argparse.ArgumentParser.add_argument` takes it."""
+
+    __slots__ = ("flags", "settings")
+
+    def __init__(self, *flags: str, **settings: Any) -> None:
+        self.flags = flags
+        self.settings = settings
+
+
+class Command:
+    """One line of the table: a verb of a group, or a group that is itself the command (`name` is then "")."""
+
+    __slots__ = ("about", "examples", "name", "options", "run", "summary")
+
+    def __init__(
+        self,
+        name: str,
+        summary: str,
+        run: Run,
+        *,
+        options: tuple[Option, ...] = (),
+        about: str = "",
+        examples: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.name = name
+        self.summary = summary
+        self.run = run
+        self.options = options
+        self.about = about
+        self.examples = examples
+
+
+JSON = Option("--json", action="store_true", help="print one JSON document")
+PROJECT = (
+    Option("-p", "--project", metavar="PROJECT", help="a project by name or fid, among those the daemon watches"),
+    Option("--all-projects", action="store_true", help="across all projects that the daemon watches"),
+)
+
+
+def project_query(args: argparse.Namespace) -> list[tuple[str, object]]:
+    """The part of a query that says whose bids are meant: the configured project, unless told otherwise."""
+    if args.project is not None and args.all_projects:
+        raise Usage("-p and --all-projects exclude each other")
+    return [("project", args.project), ("all_projects", 1 if args.all_projects else None)]
+
+
+def positive(text: str) -> int:
+    """An argument that counts something: from 1 up."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
+def bid_name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name cannot be empty")
+    return text
+
+
+class Parser(argparse.ArgumentParser):
+    """One command's parser. What it dislikes becomes a Usage error, one line like every other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(f"{message}; try: {self.prog} -h")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        # The width is given because argparse would import shutil for it, on every start and not only for help.
+        super().__init__(prog, max_help_position=28, width=min(output.room() or HELP_WIDTH, HELP_WIDTH) - 2)
+
+
+def build(command: Command, prog: str) -> argparse.ArgumentParser:
+    # Abbreviated options would make a script mean something else once an option is added.
+    parser = Parser(
+        prog=prog,
+        description=f"{command.summary}.\n\n{command.about}".strip(),
+        epilog=examples_text(command.examples),
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    for option in command.options:
+        parser.add_argument(*option.flags, **option.settings)
+    return parser
+
+
+def examples_text(examples: tuple[tuple[str, str], ...]) -> str:
+    wide = max((len(line) for line, _ in examples), default=0)
+    return "\n".join(["examples:", *(f"  {line.ljust(wide)}   {meaning}" for line, meaning in examples)])

@@ -1,0 +1,144 @@
+"""`ml daemon`: how the daemon itself is doing."""
+
+from __future__ import annotations
+
+from mithril_cli import answers, client, output, times
+from mithril_cli.bidview import facts
+from mithril_cli.command import JSON, Command
+from mithril_cli.table import Column, render
+from mithrild import wire
+
+TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
+if TYPE_CHECKING:
+    import argparse
+
+    from mithril_cli.answers import Object
+
+HOOKS = (
+    Column("HOOK", least=12),
+    Column("ON", least=12, rank=1),
+    Column("PENDING"),
+    Column("RUNNING"),
+    Column("DONE"),
+    Column("FAILED"),
+    Column("SKIPPED"),
+    Column("LAST", least=12, rank=2),
+)
+
+
+def show_status(args: argparse.Namespace) -> int:
+    status = client.get("/v1/status")
+    answers.tell_freshness(status)
+    if args.json:
+        output.document(status)
+        return wire.EXIT_DONE
+    now, room = answers.present(), output.room()
+    output.write(facts(_facts(status, now), room))
+    hooks = answers.objects(status, "hooks") if status.get("hooks") else []
+    if hooks:
+        output.write("\n" + render(HOOKS, [_hook_row(hook, now) for hook in hooks], room))
+    return wire.EXIT_DONE
+
+
+def _facts(status: Object, now: float) -> list[tuple[str, str]]:
+    store, fleet = answers.part(status, "store"), answers.part(status, "fleet")
+    uptime = answers.number(status.get("uptime_seconds")) or 0.0
+    box = ", watching the sandbox" if status.get("sandbox") else ""
+    pairs = [
+        (
+            "daemon",
+            f"{answers.words(status.get('version'))}, process {answers.words(status.get('pid'))}, "
+            f"up {times.duration(uptime)}{box}",
+        ),
+        ("socket", answers.words(status.get("socket"))),
+        ("record", _record(store)),
+        *_account(status),
+        ("marketplace", _marketplace(answers.part(status, "marketplace"), now)),
+        ("fleet", f"{answers.words(fleet.get('bids'))} bids, {answers.words(fleet.get('instances'))} instances"),
+        ("as of", _freshness(answers.part(status, "freshness"), now)),
+        ("polling", _polling(answers.part(status, "polling"))),
+        ("projects", _projects(status)),
+    ]
+    aside = answers.part(status, "set_aside")
+    if aside.get("items"):
+        last = f", the last: {aside['last']}" if aside.get("last") else ""
+        pairs.append(("set aside", f"{aside['items']} items that could not be read{last}"))
+    restart = status.get("restart_needed")
+    if isinstance(restart, list) and restart:
+        pairs.append(("restart for", ", ".join(map(str, restart))))
+    return pairs
+
+
+def _record(store: Object) -> str:
+    size = answers.number(store.get("bytes")) or 0.0
+    oldest, newest = store.get("oldest_sequence"), store.get("newest_sequence")
+    held = "no events yet" if newest is None else f"events {answers.words(oldest)} to {newest}"
+    return f"{answers.words(store.get('path'))}, {size / 1e6:.1f} MB, {held}"
+
+
+def _account(status: Object) -> list[tuple[str, str]]:
+    account, key = answers.part(status, "account"), answers.part(status, "key")
+    who = " of ".join(str(account[part]) for part in ("user", "organization") if account.get(part))
+    source = f", from {key['source']}" if key.get("source") else ""
+    message = f": {key['message']}" if key.get("message") else ""
+    where = answers.words(account.get("api_url"))
+    return [
+        ("account", f"{who} at {where}" if who else where),
+        ("key", f"{answers.words(key.get('state'))}{source}{message}"),
+    ]
+
+
+def _marketplace(marketplace: Object, now: float) -> str:
+    answering = "answers" if marketplace.get("reachable") else "does not answer"
+    since = times.moment(marketplace.get("since"))
+    span = f" since {times.local(since, now)}" if since is not None else ""
+    error = f" (last error: {marketplace['last_error']})" if marketplace.get("last_error") else ""
+    return f"{answering}{span}{error}"
+
+
+def _freshness(freshness: Object, now: float) -> str:
+    at, seconds = times.moment(freshness.get("as_of")), answers.number(freshness.get("age_seconds"))
+    if at is None or seconds is None:
+        return "no complete poll yet"
+    return f"{times.local(at, now)}, {times.duration(seconds)} ago"
+
+
+def _polling(polling: Object) -> str:
+    interval = answers.number(polling.get("interval_seconds"))
+    every = f"every {interval:g} s" if interval is not None else "not yet"
+    polls, discarded, requests, cap = (
+        answers.words(polling.get(key)) for key in ("polls", "discarded", "requests_last_minute", "request_cap")
+    )
+    return f"{every}, {polls} polls, {discarded} not believed, {requests} of at most {cap} requests in the last minute"
+
+
+def _projects(status: Object) -> str:
+    projects = answers.objects(status, "projects") if status.get("projects") else []
+    named = (f"{answers.words(one.get('name'))} ({answers.words(one.get('fid'))})" for one in projects)
+    return ", ".join(named) or "none"
+
+
+def _hook_row(hook: Object, now: float) -> tuple[str, ...]:
+    on = hook.get("on")
+    last = answers.part(hook, "last")
+    reason = f": {last['reason']}" if last.get("reason") else ""
+    return (
+        answers.words(hook.get("name")),
+        " ".join(map(str, on)) if isinstance(on, list) else answers.words(on),
+        *(answers.words(hook.get(key)) for key in ("pending", "running", "done", "failed", "skipped")),
+        f"{answers.words(last.get('state'))} {times.local(times.moment(last.get('at')), now)}{reason}" if last else "-",
+    )
+
+
+COMMANDS = (
+    Command(
+        "status",
+        "Show the daemon, its record, its polling and its hooks",
+        show_status,
+        options=(JSON,),
+        examples=(
+            ("ml daemon status", "is it well, and how fresh is what it knows"),
+            ("ml daemon status --json | jq .freshness", "for scripts and monitoring"),
+        ),
+    ),
+)

@@ -1,0 +1,89 @@
+"""What a person sees: colours, widths and the picker, on a real terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mithril_cli.text import width
+from tests.integration.cli_fake_daemon import FRESH, FakeDaemon, ago, answer, bid, serve
+from tests.integration.cli_process import ml_on_terminal
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
+    listed = [
+        bid(0, state="preempting", deadline=ago(seconds=-200)),
+        bid(1, name="火車" * 40),
+        bid(2, name="evil\x1b]0;title\x07\u202e" * 9),
+    ]
+    answers = {
+        "/v1/bids": answer({"freshness": FRESH, "bids": listed}),
+        "/v1/bids/bid_1": answer({"freshness": FRESH, "bid": bid(1), "transitions": []}),
+    }
+    with serve(tmp_path, {**answers}) as running:
+        yield running
+
+
+def bare(seen: str) -> list[str]:
+    return re.sub(r"\x1b\[\d*m", "", seen).splitlines()
+
+
+def test_states_are_coloured_on_a_terminal_only_where_that_is_welcome(daemon: FakeDaemon) -> None:
+    args = ("instance", "list")
+    assert "\x1b[31mpreempting" in ml_on_terminal(daemon.env(), *args).out
+    for refusing in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in ml_on_terminal(daemon.env(**refusing), *args).out
+    assert "\x1b[31m" in ml_on_terminal(daemon.env(NO_COLOR=""), *args).out
+
+
+@pytest.mark.parametrize("columns", [1, 10, 20, 40, 60, 80, 120, 300])
+def test_a_table_fits_the_terminal(daemon: FakeDaemon, columns: int) -> None:
+    lines = bare(ml_on_terminal(daemon.env(), "instance", "list", columns=columns).out)
+    assert len(lines) == 4
+    assert max(map(width, lines)) <= columns
+    if columns >= 60:
+        assert "STATE" in lines[0]
+        assert "preempting 3m1" in lines[1]
+
+
+def test_columns_of_the_environment_goes_before_the_terminals(daemon: FakeDaemon) -> None:
+    lines = bare(ml_on_terminal(daemon.env(COLUMNS="50"), "instance", "list", columns=200).out)
+    assert max(map(width, lines)) <= 50
+
+
+def test_a_page_fits_the_terminal(daemon: FakeDaemon) -> None:
+    lines = bare(ml_on_terminal(daemon.env(), "instance", "info", "bid_1", columns=50).out)
+    assert max(map(width, lines)) <= 50
+
+
+@pytest.mark.parametrize("typed", ["2\n", "bid_1\n", "nonsense\n2\n"])
+def test_a_bid_is_picked_from_a_list(daemon: FakeDaemon, typed: str) -> None:
+    done = ml_on_terminal(daemon.env(), "instance", "info", "--json", typed=typed)
+    assert done.code == 0
+    assert "which one" in done.out
+    assert json.loads(done.out[done.out.index("{") :])["bid"]["fid"] == "bid_1"
+
+
+@pytest.mark.parametrize("typed", ["\n", "\x04", "x\ny\nz\n"])
+def test_picking_nothing_is_wrong_usage(daemon: FakeDaemon, typed: str) -> None:
+    done = ml_on_terminal(daemon.env(), "instance", "info", typed=typed)
+    assert done.code == 2
+    assert done.out.rstrip().endswith("ml: nothing was picked")
+
+
+def test_ctrl_c_at_the_question_leaves_quietly(daemon: FakeDaemon) -> None:
+    done = ml_on_terminal(daemon.env(), "instance", "info", typed="\x03", prompt="which one")
+    assert done.code == 130
+    assert "Traceback" not in done.out
+
+
+def test_with_nothing_to_pick_from_it_says_so(daemon: FakeDaemon) -> None:
+    daemon.answers["/v1/bids"] = answer({"freshness": FRESH, "bids": []})
+    done = ml_on_terminal(daemon.env(), "instance", "info")
+    assert done.code == 6
+    assert "no active bids" in done.out
