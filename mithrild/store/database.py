@@ -1,0 +1,86 @@
+"""The open database: who may read, who may write, and whose record it is."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DatabaseError
+
+from mithrild.errors import StoreError
+from mithrild.store.engine import open_database
+from mithrild.store.tables import Meta, table_of
+
+_meta = table_of(Meta)
+
+
+class Database:
+    """One writer at a time (a lock here, `BEGIN IMMEDIATE` there); any number of readers beside it.
+
+    `id` is four random bytes in hex, made with the file: it stands in every event id, so that a cursor of
+    another record is recognised.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer, self._reader = open_database(path)
+        self._lock = threading.Lock()
+        try:
+            with self.write() as connection:
+                stored = connection.execute(select(_meta.c.value).where(_meta.c.key == "store")).scalar()
+                self.id = str(stored) if stored else secrets.token_hex(4)
+                if not stored:
+                    connection.execute(insert(_meta).values(key="store", value=self.id))
+        except StoreError:
+            self.close()
+            raise
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end, or not at all. Raises StoreError if the disk refuses."""
+        with self._lock:
+            try:
+                with self._writer.begin() as connection:
+                    yield connection
+            except DatabaseError as error:
+                raise StoreError(f"cannot write {self.path}: {error.orig}; nothing of it was kept") from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view: all statements inside see the same moment. Raises StoreError if the disk refuses."""
+        try:
+            with self._reader.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise StoreError(f"cannot read {self.path}: {error.orig}") from error
+
+    def claim_for(self, api_url: str, organization: str | None) -> None:
+        """Ties the record to one account, or raises StoreError if it is another's.
+
+        Without an organization (nobody could be asked yet) only the address is compared.
+        """
+        mine = {"api_url": api_url, "organization": organization}
+        with self.write() as connection:
+            held = dict(connection.execute(select(_meta.c.key, _meta.c.value)).all())
+            for key, value in mine.items():
+                if value is None:
+                    continue
+                if key in held and held[key] != value:
+                    raise StoreError(
+                        f"{self.path} is the record of another account ({key} {held[key]}, not {value}): "
+                        "use its key again, or point state_dir at another folder"
+                    )
+                if key not in held:
+                    connection.execute(insert(_meta).values(key=key, value=value))
+
+    def account(self) -> dict[str, str]:
+        with self.read() as connection:
+            return dict(connection.execute(select(_meta.c.key, _meta.c.value)).all())
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()

@@ -1,0 +1,50 @@
+"""What is kept about the market and the account: price samples, types, members, projects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import insert
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlmodel import SQLModel
+
+from mithrild.fleet.model import Auction, InstanceType, Member, Project
+from mithrild.store import read
+from mithrild.store.database import Database
+from mithrild.store.tables import InstanceTypeRow, MemberRow, PriceRow, ProjectRow, table_of
+
+_prices = table_of(PriceRow)
+
+
+def keep_prices(database: Database, auctions: Iterable[Auction], at: datetime) -> int:
+    """Adds a sample for each auction that differs from its last one. Returns how many did."""
+    with database.write() as connection:
+        held = read.market(connection)
+        news = [one for one in auctions if held.get((one.region, one.instance_type)) != one]
+        if news:
+            connection.execute(insert(_prices), [asdict(one) | {"at": at} for one in news])
+    return len(news)
+
+
+def keep_types(database: Database, types: Sequence[InstanceType]) -> None:
+    _put(database, InstanceTypeRow, [asdict(one) for one in types])
+
+
+def keep_members(database: Database, members: Sequence[Member]) -> None:
+    _put(database, MemberRow, [asdict(one) for one in members])
+
+
+def keep_projects(database: Database, projects: Sequence[Project]) -> None:
+    """The projects to watch. A poll cursor that is already there stays."""
+    _put(database, ProjectRow, [asdict(one) for one in projects])
+
+
+def _put(database: Database, row: type[SQLModel], values: list[dict[str, object]]) -> None:
+    if not values:
+        return
+    statement = upsert(table_of(row))
+    rest = {name: statement.excluded[name] for name in values[0] if name != "fid"}
+    with database.write() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["fid"], set_=rest), values)

@@ -1,0 +1,276 @@
+"""The outbox: which deliveries are due, who is at them, and how each try ended.
+
+At least once, with a stable id. A delivery is claimed (leased to this run of the daemon) before its
+effect and settled after it; a crash between the two repeats it under the same id. For one hook and one
+subject deliveries run in the order in which their events were learned, except that a notice does not wait
+for an older delivery that is only waiting for its next try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+
+from mithrild.store.database import Database
+from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
+
+_deliveries, _attempts, _notices = table_of(DeliveryRow), table_of(AttemptRow), table_of(NoticeRow)
+_events, _transitions = table_of(EventRow), table_of(TransitionRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that this run has taken. `deadline` is that of its notice, as it stands now."""
+
+    id: str
+    hook: str
+    action: str
+    sequence: int
+    number: int  # of this start, 1 for the first
+    tries: int  # that count, this one included
+    body: str
+    deadline: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a try ended. `state` is what the delivery becomes; `pending` with `next_at` tries again."""
+
+    state: str
+    outcome: str  # done, retry, failed, interrupted
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    output: str | None = None
+    next_at: datetime | None = None
+    counts: bool = True
+
+
+def claim(
+    database: Database, hook: str, *, free: int, max_age: timedelta | None, run: str, now: datetime
+) -> list[Claim]:
+    """Takes up to `free` due deliveries of a hook, those with the nearest deadline first.
+
+    On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice,
+    *skipped* when it is older than `max_age` before its first try.
+    """
+    taken: list[Claim] = []
+    with database.write() as connection:
+        while len(taken) < free:
+            rows = connection.execute(_due(hook, now).limit(free - len(taken))).mappings().all()
+            if not rows:
+                break
+            for row in rows:
+                late = _too_late(row, max_age, now)
+                if late is not None:
+                    state, reason = late
+                    settle = {"state": state, "reason": reason, "finished_at": now, "next_at": None}
+                    connection.execute(update(_deliveries).where(_deliveries.c.id == row["id"]).values(settle))
+                else:
+                    taken.append(_take(connection, row, run, now))
+    return taken
+
+
+def _due(hook: str, now: datetime) -> Any:
+    mine, other = _deliveries, _deliveries.alias("other")
+    earlier = and_(
+        other.c.state == "pending",
+        other.c.sequence < mine.c.sequence,
+        or_(_notices.c.sequence.is_(None), other.c.next_at <= now),
+    )
+    in_the_way = (
+        select(1)
+        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action, other.c.subject == mine.c.subject)
+        .where(or_(other.c.state == "running", earlier))
+        .correlate(mine, _notices)
+        .exists()
+    )
+    return (
+        select(
+            mine,
+            _events.c.body,
+            _notices.c.deadline,
+            _transitions.c.occurred_at,
+            _transitions.c.window_start,
+            _transitions.c.observed_at,
+        )
+        .select_from(
+            mine.join(_events, _events.c.sequence == mine.c.sequence)
+            .join(_transitions, _transitions.c.sequence == mine.c.sequence)
+            .join(_notices, _notices.c.sequence == mine.c.sequence, isouter=True)
+        )
+        .where(mine.c.hook == hook, mine.c.state == "pending", mine.c.next_at <= now, ~in_the_way)
+        .order_by(_notices.c.deadline.is_(None), _notices.c.deadline, mine.c.sequence)
+    )
+
+
+def _too_late(row: RowMapping, max_age: timedelta | None, now: datetime) -> tuple[str, str] | None:
+    deadline = row["deadline"]
+    if deadline is not None:
+        return ("expired", f"its deadline passed at {deadline:%H:%M:%S} UTC") if now > deadline else None
+    happened = row["occurred_at"] or row["window_start"] or row["observed_at"]
+    if row["attempts"] == 0 and max_age is not None and now - happened > max_age:
+        return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
+    return None
+
+
+def _take(connection: Connection, row: RowMapping, run: str, now: datetime) -> Claim:
+    latest = select(func.max(_attempts.c.number)).where(_attempts.c.delivery == row["id"])
+    number = (connection.execute(latest).scalar() or 0) + 1
+    connection.execute(insert(_attempts).values(delivery=row["id"], number=number, started_at=now))
+    connection.execute(
+        update(_deliveries)
+        .where(_deliveries.c.id == row["id"])
+        .values(state="running", lease=run, attempts=row["attempts"] + 1)
+    )
+    return Claim(
+        id=row["id"],
+        hook=row["hook"],
+        action=row["action"],
+        sequence=row["sequence"],
+        number=number,
+        tries=row["attempts"] + 1,
+        body=row["body"],
+        deadline=row["deadline"],
+    )
+
+
+def settle(database: Database, claim: Claim, outcome: Outcome, *, run: str, now: datetime) -> None:
+    """Records how a try ended, after its effect. A notice that ended meanwhile ends the waiting too."""
+    with database.write() as connection:
+        connection.execute(
+            update(_attempts)
+            .where(_attempts.c.delivery == claim.id, _attempts.c.number == claim.number)
+            .values(
+                ended_at=now,
+                outcome=outcome.outcome,
+                exit_code=outcome.exit_code,
+                signal=outcome.signal,
+                reason=outcome.reason,
+                output=outcome.output,
+            )
+        )
+        state, reason, next_at = outcome.state, outcome.reason, outcome.next_at
+        if state == "pending":
+            over = connection.execute(
+                select(_notices.c.ended_how).where(
+                    _notices.c.sequence == claim.sequence, _notices.c.ended_at.is_not(None)
+                )
+            ).scalar()
+            if over is not None:
+                state, reason, next_at = "superseded", f"the notice is over: {over}", None
+        connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.id == claim.id, _deliveries.c.lease == run)
+            .values(
+                state=state,
+                reason=reason,
+                lease=None,
+                next_at=next_at,
+                finished_at=None if state == "pending" else now,
+                attempts=_deliveries.c.attempts - (0 if outcome.counts else 1),
+            )
+        )
+
+
+def unfinished_leases(database: Database) -> list[str]:
+    """The deliveries that a run of the daemon had claimed and never settled."""
+    with database.read() as connection:
+        return list(connection.execute(select(_deliveries.c.id).where(_deliveries.c.state == "running")).scalars())
+
+
+def void_leases(database: Database, now: datetime) -> None:
+    """At start, by the holder of the lock: whoever had these is gone, and nobody knows how far they came."""
+    with database.write() as connection:
+        lost = select(_deliveries.c.id).where(_deliveries.c.state == "running")
+        connection.execute(
+            update(_attempts)
+            .where(_attempts.c.delivery.in_(lost), _attempts.c.ended_at.is_(None))
+            .values(ended_at=now, outcome="interrupted", reason="the daemon ended while it ran")
+        )
+        connection.execute(
+            update(_deliveries).where(_deliveries.c.state == "running").values(state="pending", lease=None, next_at=now)
+        )
+        # A notice may have ended while its delivery ran: then there is nothing left to repeat it for.
+        over = _notices.c.ended_at.is_not(None) & (_notices.c.sequence == _deliveries.c.sequence)
+        ended_how = select(_notices.c.ended_how).where(over).correlate(_deliveries)
+        connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.state == "pending", ended_how.exists())
+            .values(
+                state="superseded",
+                finished_at=now,
+                next_at=None,
+                reason="the notice is over: " + func.coalesce(ended_how.scalar_subquery(), ""),
+            )
+        )
+
+
+def cancel_unknown(database: Database, hooks: Collection[str], now: datetime) -> int:
+    """Ends what is queued for hooks that are no longer configured, visibly."""
+    with database.write() as connection:
+        return connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.state == "pending", _deliveries.c.hook.not_in(list(hooks)))
+            .values(state="cancelled", finished_at=now, next_at=None, reason="the hook is no longer configured")
+        ).rowcount
+
+
+def next_due(database: Database, after: datetime) -> datetime | None:
+    """When the next waiting delivery comes due."""
+    with database.read() as connection:
+        query = select(func.min(_deliveries.c.next_at)).where(
+            _deliveries.c.state == "pending", _deliveries.c.next_at > after
+        )
+        return connection.execute(query).scalar()
+
+
+def listing(
+    connection: Connection,
+    *,
+    hook: str | None = None,
+    event: str | None = None,
+    state: str | None = None,
+    limit: int = 100,
+) -> Sequence[RowMapping]:
+    """Deliveries with their last try, the newest first."""
+    tries = _attempts.alias("tries")
+    last = select(func.max(tries.c.number)).where(tries.c.delivery == _deliveries.c.id).correlate(_deliveries)
+    query = (
+        select(
+            _deliveries,
+            _events.c.id.label("event"),
+            _events.c.type,
+            _events.c.body,
+            _attempts.c.exit_code,
+            _attempts.c.output,
+        )
+        .select_from(
+            _deliveries.join(_events, _events.c.sequence == _deliveries.c.sequence).join(
+                _attempts,
+                and_(_attempts.c.delivery == _deliveries.c.id, _attempts.c.number == last.scalar_subquery()),
+                isouter=True,
+            )
+        )
+        .order_by(_deliveries.c.sequence.desc(), _deliveries.c.hook)
+        .limit(limit)
+    )
+    for column, wanted in ((_deliveries.c.hook, hook), (_events.c.id, event), (_deliveries.c.state, state)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    return connection.execute(query).mappings().all()
+
+
+def tally(connection: Connection) -> dict[str, dict[str, int]]:
+    """How many deliveries of each hook are in each state."""
+    counts: dict[str, dict[str, int]] = {}
+    query = select(_deliveries.c.hook, _deliveries.c.state, func.count()).group_by(
+        _deliveries.c.hook, _deliveries.c.state
+    )
+    for hook, state, count in connection.execute(query):
+        counts.setdefault(hook, {})[state] = count
+    return counts

@@ -1,0 +1,208 @@
+"""Reads, each inside a transaction of the caller's, so that several see the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, Table, func, or_, select
+
+from mithrild.fleet.model import Auction, Bid, Cluster, Fleet, Instance, InstanceType, Notice, Record, Thing
+from mithrild.store.rows import auction_from, from_row, notice_from
+from mithrild.store.tables import (
+    BidRow,
+    ClusterRow,
+    EventRow,
+    InstanceRow,
+    InstanceTypeRow,
+    MemberRow,
+    NoticeRow,
+    PriceRow,
+    ProjectRow,
+    TransitionRow,
+    table_of,
+)
+
+_bids, _instances, _clusters = table_of(BidRow), table_of(InstanceRow), table_of(ClusterRow)
+_transitions, _events, _notices = table_of(TransitionRow), table_of(EventRow), table_of(NoticeRow)
+_prices, _projects = table_of(PriceRow), table_of(ProjectRow)
+_types, _members = table_of(InstanceTypeRow), table_of(MemberRow)
+_CHUNK = 500  # fids in one statement; SQLite takes some thousands of parameters
+
+
+def project(connection: Connection, fid: str) -> RowMapping:
+    """The poll cursor of a watched project."""
+    return connection.execute(select(_projects).where(_projects.c.fid == fid)).mappings().one()
+
+
+def projects(connection: Connection) -> list[RowMapping]:
+    return list(connection.execute(select(_projects).order_by(_projects.c.name)).mappings().all())
+
+
+def fleet(connection: Connection, project: str | None, *, also: Collection[str] = (), ended: bool = False) -> Fleet:
+    """Every live thing of the project (of all projects: None), all instances of live bids, those named in
+    `also`, and with `ended` everything there ever was."""
+    bids = _records(connection, Bid, _bids, project, also, ended)
+    instances = _records(connection, Instance, _instances, project, also, ended)
+    if not ended:
+        live = [fid for fid, record in bids.items() if record.value.status != "Terminated" and not record.gone]
+        for some in _chunks(live):
+            rows = connection.execute(select(_instances).where(_instances.c.bid.in_(some))).mappings()
+            instances |= {row["fid"]: from_row(Instance, row) for row in rows if row["fid"] not in instances}
+    return Fleet(bids, instances, _records(connection, Cluster, _clusters, project, also, ended))
+
+
+def live_counts(connection: Connection) -> dict[str, int]:
+    """How many bids and instances are still of some consequence."""
+    return {
+        noun: connection.execute(select(func.count()).where(table.c.live.is_(True))).scalar_one()
+        for noun, table in (("bids", _bids), ("instances", _instances))
+    }
+
+
+def instances_of(connection: Connection, bids: Iterable[str]) -> dict[str, Record[Instance]]:
+    found: dict[str, Record[Instance]] = {}
+    for some in _chunks(list(bids)):
+        rows = connection.execute(select(_instances).where(_instances.c.bid.in_(some))).mappings()
+        found |= {row["fid"]: from_row(Instance, row) for row in rows}
+    return found
+
+
+def bids_named(connection: Connection, name_or_fid: str) -> list[Record[Bid]]:
+    """Every bid, live or ended, of that fid or name."""
+    query = select(_bids).where((_bids.c.fid == name_or_fid) | (_bids.c.name == name_or_fid))
+    return [from_row(Bid, row) for row in connection.execute(query).mappings()]
+
+
+def _records(
+    connection: Connection,
+    noun: type[Thing],
+    table: Table,
+    project: str | None,
+    also: Collection[str],
+    ended: bool,
+) -> dict[str, Record[Thing]]:
+    query = select(table) if ended else select(table).where(table.c.live.is_(True))
+    if project is not None:
+        query = query.where(table.c.project == project)
+    found = {row["fid"]: from_row(noun, row) for row in connection.execute(query).mappings()}
+    for some in _chunks([fid for fid in also if fid not in found]):
+        rows = connection.execute(select(table).where(table.c.fid.in_(some))).mappings()
+        found |= {row["fid"]: from_row(noun, row) for row in rows}
+    return found
+
+
+def _chunks(fids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (fids[start : start + _CHUNK] for start in range(0, len(fids), _CHUNK))
+
+
+def open_notices(connection: Connection, project: str | None = None) -> dict[str, Notice]:
+    query = select(_notices).where(_notices.c.ended_at.is_(None))
+    if project is not None:
+        query = query.where(_notices.c.project == project)
+    return {row["subject"]: notice_from(row) for row in connection.execute(query).mappings()}
+
+
+def ordinals(connection: Connection, subjects: Collection[str]) -> dict[str, int]:
+    """How many notices each of these subjects has had."""
+    counts: dict[str, int] = {}
+    for some in _chunks(sorted(subjects)):
+        query = (
+            select(_notices.c.subject, func.max(_notices.c.ordinal))
+            .where(_notices.c.subject.in_(some))
+            .group_by(_notices.c.subject)
+        )
+        counts |= dict(connection.execute(query).all())
+    return counts
+
+
+def market(connection: Connection) -> dict[tuple[str | None, str], Auction]:
+    """The latest sample of each (region, instance type fid)."""
+    latest = select(func.max(_prices.c.id)).group_by(_prices.c.region, _prices.c.instance_type)
+    rows = connection.execute(select(_prices).where(_prices.c.id.in_(latest))).mappings()
+    return {(row["region"], row["instance_type"]): auction_from(row) for row in rows}
+
+
+def market_age(connection: Connection) -> datetime | None:
+    """When a price or a capacity last changed."""
+    return connection.execute(select(_prices.c.at).order_by(_prices.c.id.desc()).limit(1)).scalar()
+
+
+def instance_types(connection: Connection) -> dict[str, InstanceType]:
+    return {row["fid"]: InstanceType(**row) for row in connection.execute(select(_types)).mappings()}
+
+
+def members(connection: Connection) -> dict[str, str]:
+    return dict(connection.execute(select(_members.c.fid, _members.c.name)).all())
+
+
+def steps(connection: Connection, bid: str, *, last: int | None = None) -> list[RowMapping]:
+    """The transitions of a bid and of its instances by position, the oldest first; the `last` few of them."""
+    query = (
+        select(_transitions, _events.c.id.label("event"))
+        .join(_events, _events.c.sequence == _transitions.c.sequence, isouter=True)
+        .where(_transitions.c.bid == bid)
+        .order_by(_transitions.c.position.desc(), _transitions.c.sequence.desc())
+        .limit(last)
+    )
+    return list(reversed(connection.execute(query).mappings().all()))
+
+
+def last_after(connection: Connection, kind: str, subject: str) -> str | None:
+    """What the last status transition of this subject led to."""
+    query = (
+        select(_transitions.c.after)
+        .where(_transitions.c.kind == kind, _transitions.c.subject == subject, _transitions.c.aspect == "status")
+        .order_by(_transitions.c.sequence.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def bounds(connection: Connection) -> tuple[int | None, int | None]:
+    """The oldest and the newest sequence of an event."""
+    row = connection.execute(select(func.min(_events.c.sequence), func.max(_events.c.sequence))).one()
+    return row[0], row[1]
+
+
+def first_sequence(connection: Connection) -> int | None:
+    """The oldest sequence that is still kept, baseline rows included."""
+    return connection.execute(select(func.min(_transitions.c.sequence))).scalar()
+
+
+def last_sequence(connection: Connection) -> int:
+    """The newest sequence ever given out, baseline rows included."""
+    return connection.execute(select(func.max(_transitions.c.sequence))).scalar() or 0
+
+
+def events(
+    connection: Connection,
+    *,
+    after: int | None = None,
+    since: datetime | None = None,
+    patterns: Sequence[str] = (),
+    project: str | None = None,
+    bid: str | None = None,
+    limit: int = 100,
+) -> list[tuple[int, str, str, str]]:
+    """(sequence, id, type, body) by sequence: the first ones after a cursor or a time, else the newest.
+
+    `patterns` are event types with `*` and `?`; `since` is compared with the time shown.
+    """
+    query = select(_events.c.sequence, _events.c.id, _events.c.type, _events.c.body)
+    if after is not None:
+        query = query.where(_events.c.sequence > after)
+    if since is not None:
+        query = query.where(_events.c.time >= since)
+    if patterns:
+        query = query.where(or_(*(_events.c.type.op("GLOB")(pattern) for pattern in patterns)))
+    if project is not None or bid is not None:
+        query = query.join(_transitions, _transitions.c.sequence == _events.c.sequence)
+    if project is not None:  # the conditions of the watch itself are of no project, and everybody's
+        query = query.where(_transitions.c.project.in_((project, "")))
+    if bid is not None:
+        query = query.where(_transitions.c.bid == bid)
+    newest_first = after is None and since is None
+    query = query.order_by(_events.c.sequence.desc() if newest_first else _events.c.sequence).limit(limit)
+    rows = [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+    return rows[::-1] if newest_first else rows

@@ -1,0 +1,246 @@
+"""One poll, one transaction: fleet rows, transitions, events, outbox rows and the poll cursor.
+
+The diff is taken *inside* the transaction, against the rows as they stand, so nothing that another commit
+wrote in between can be overwritten or reported twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from mithrild.fleet import event as events
+from mithrild.fleet.diff import Stamp, apply, diff
+from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Kind, Snapshot, Thing, Transition
+from mithrild.fleet.notices import NoticeChanges, follow
+from mithrild.fleet.routing import HookRule, route
+from mithrild.store import read
+from mithrild.store.database import Database
+from mithrild.store.rows import notice_row, to_row, transition_row
+from mithrild.store.tables import (
+    BidRow,
+    ClusterRow,
+    DeliveryRow,
+    EventRow,
+    InstanceRow,
+    NoticeRow,
+    ProjectRow,
+    TransitionRow,
+    table_of,
+)
+
+_bids, _instances, _clusters = table_of(BidRow), table_of(InstanceRow), table_of(ClusterRow)
+_transitions, _events = table_of(TransitionRow), table_of(EventRow)
+_notices, _deliveries, _projects = table_of(NoticeRow), table_of(DeliveryRow), table_of(ProjectRow)
+_TABLES = {Bid: _bids, Instance: _instances, Cluster: _clusters}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a commit added: each transition with its sequence, and the events among them that are news."""
+
+    steps: tuple[tuple[int, Transition], ...] = ()
+    events: int = 0
+    deliveries: int = 0
+    first_sight: frozenset[Kind] = field(default_factory=frozenset)
+
+
+def record(database: Database, seen: Snapshot, rules: Sequence[HookRule], *, host: str, window: Stamp) -> Recorded:
+    """Commits what a poll saw. `window` tells when each subject was last looked at by this process, None if
+    it was not: then the project's last whole poll counts."""
+    with database.write() as connection:
+        cursor = read.project(connection, seen.project)
+        fresh, seen = _first_sight(cursor, seen)
+        known = read.fleet(connection, seen.project, also=_named(seen))
+        standing = read.open_notices(connection, seen.project)
+
+        def window_of(fid: str) -> datetime | None:
+            return window(fid) or _last_poll(cursor, fid, seen)
+
+        changes = diff(known, seen, notices=standing, window=window_of, first_sight=fresh)
+        after = apply(known, changes)
+        ordinals = read.ordinals(connection, {step.subject for step in changes.transitions})
+        notices = follow(changes.transitions, after, seen, standing, ordinals)
+        _write_fleet(connection, changes.records)
+        steps = _write_transitions(connection, (*changes.transitions, *notices.transitions))
+        _write_notices(connection, notices, steps, seen)
+        around = events.Surroundings(
+            fleet=after,
+            of_bid=events.group_by_bid(after) if steps else {},
+            notices=read.open_notices(connection, seen.project) if steps else {},
+            market=read.market(connection) if steps else {},
+            type_names={fid: one.name for fid, one in read.instance_types(connection).items()} if steps else {},
+            project_names={seen.project: cursor["name"]},
+        )
+        news = [(sequence, step) for sequence, step in steps if not step.baseline]
+        deliveries = write_events(connection, database.id, host, news, around, rules, seen.observed_at)
+        _write_cursor(connection, seen, fresh)
+    return Recorded(tuple(steps), len(news), deliveries, fresh)
+
+
+def write_events(
+    connection: Connection,
+    store: str,
+    host: str,
+    news: Sequence[tuple[int, Transition]],
+    around: events.Surroundings,
+    rules: Sequence[HookRule],
+    now: datetime,
+) -> int:
+    """Renders each event once and puts its deliveries into the outbox. Returns how many there are."""
+    rows, deliveries = [], []
+    for sequence, step in news:
+        body = events.render(step, sequence, store, host, around)
+        rows.append(
+            {
+                "sequence": sequence,
+                "id": body["id"],
+                "type": step.type,
+                "time": step.occurred_at or step.observed_at,
+                "body": events.encode(body),
+            }
+        )
+        facts = events.facts(body, step, now)
+        actions = {rule.name: rule.actions for rule in rules}
+        for verdict in route(facts, rules):
+            if verdict.outcome == "no":
+                continue
+            skipped = verdict.outcome == "skip"
+            deliveries += [
+                {
+                    "id": delivery_id(body["id"], verdict.hook, action),
+                    "sequence": sequence,
+                    "hook": verdict.hook,
+                    "action": action,
+                    "subject": step.subject,
+                    "state": "skipped" if skipped else "pending",
+                    "attempts": 0,
+                    "created_at": now,
+                    "next_at": None if skipped else now,
+                    "finished_at": now if skipped else None,
+                    "reason": verdict.reason if skipped else None,
+                }
+                for action in actions[verdict.hook]
+            ]
+    if rows:
+        connection.execute(insert(_events), rows)
+    if deliveries:
+        connection.execute(insert(_deliveries), deliveries)
+    return len(deliveries)
+
+
+def record_condition(database: Database, step: Transition, rules: Sequence[HookRule], *, host: str) -> bool:
+    """Commits a condition of the watch itself, unless it is what it was. Whether it was news.
+
+    The first state of all is no news where it is the good one: `before` is then None, and so is the event.
+    """
+    with database.write() as connection:
+        held = read.last_after(connection, step.kind, step.subject)
+        if held == step.after or (held is None and step.type == "marketplace.recovered"):
+            return False
+        step = replace(step, before=held)
+        written = _write_transitions(connection, [step])
+        if not step.baseline:
+            write_events(connection, database.id, host, written, events.Surroundings(Fleet()), rules, step.observed_at)
+    return not step.baseline
+
+
+def delivery_id(event: str, hook: str, action: str) -> str:
+    """The same for every try, and for the same (event, hook, action) whoever computes it."""
+    return "dlv_" + hashlib.sha256(f"{event}\n{hook}\n{action}".encode()).hexdigest()[:20]
+
+
+def _first_sight(cursor: RowMapping, seen: Snapshot) -> tuple[frozenset[Kind], Snapshot]:
+    """Which kinds are seen for the first time. Until a whole listing of a kind came, nothing of it is kept."""
+    fresh: set[Kind] = set()
+    if cursor["baseline_at"] is None:
+        if {"bid", "instance"} <= seen.whole:
+            fresh |= {"bid", "instance"}
+        else:
+            seen = replace(seen, bids={}, instances={})
+    if cursor["clusters_baseline_at"] is None:
+        if "cluster" in seen.whole:
+            fresh.add("cluster")
+        else:
+            seen = replace(seen, clusters={})
+    return frozenset(fresh), seen
+
+
+def _named(seen: Snapshot) -> set[str]:
+    named = {fid for bid in seen.bids.values() for fid in bid.value.instances}
+    return named | seen.bids.keys() | seen.instances.keys() | seen.clusters.keys() | seen.absent
+
+
+def _last_poll(cursor: RowMapping, fid: str, seen: Snapshot) -> datetime | None:
+    mark = "clusters_polled_at" if fid in seen.clusters else "bids_polled_at"
+    polled: datetime | None = cursor["instances_polled_at" if fid in seen.instances else mark]
+    return polled
+
+
+def _write_fleet(connection: Connection, records: Fleet) -> None:
+    def put(noun: type[Thing], changed: Mapping[str, object], rows: list[dict[str, object]]) -> None:
+        if rows:
+            statement = upsert(_TABLES[noun])
+            rest = {name: statement.excluded[name] for name in rows[0] if name != "fid"}
+            connection.execute(statement.on_conflict_do_update(index_elements=["fid"], set_=rest), rows)
+
+    put(Bid, records.bids, [to_row(one) for one in records.bids.values()])
+    put(Instance, records.instances, [to_row(one) for one in records.instances.values()])
+    put(Cluster, records.clusters, [to_row(one) for one in records.clusters.values()])
+
+
+def _write_transitions(connection: Connection, steps: Sequence[Transition]) -> list[tuple[int, Transition]]:
+    written = []
+    for step in steps:
+        key = connection.execute(insert(_transitions).values(transition_row(step))).inserted_primary_key
+        assert key is not None
+        written.append((int(key[0]), step))
+    return written
+
+
+def _write_notices(
+    connection: Connection, notices: NoticeChanges, steps: Sequence[tuple[int, Transition]], seen: Snapshot
+) -> None:
+    for notice in (*notices.ended, *notices.corrected):
+        connection.execute(
+            update(_notices)
+            .where(_notices.c.subject == notice.subject, _notices.c.ordinal == notice.ordinal)
+            .values(notice_row(notice))
+        )
+    for notice in notices.ended:
+        _supersede(connection, notice.subject, str(notice.ended_how), seen.observed_at)
+    opened_by = {step.subject: sequence for sequence, step in steps if step.aspect == "status"}
+    for notice in notices.opened:
+        row = notice_row(notice) | {"project": seen.project, "sequence": opened_by[notice.subject]}
+        connection.execute(insert(_notices).values(row))
+
+
+def _supersede(connection: Connection, subject: str, how: str, now: datetime) -> None:
+    """Ends what is still queued for the notices of this subject that are over."""
+    over = _notices.c.sequence.is_not(None) & (_notices.c.subject == subject) & _notices.c.ended_at.is_not(None)
+    connection.execute(
+        update(_deliveries)
+        .where(
+            _deliveries.c.state == "pending",
+            _deliveries.c.sequence.in_(_notices.select().with_only_columns(_notices.c.sequence).where(over)),
+        )
+        .values(state="superseded", finished_at=now, next_at=None, reason=f"the notice is over: {how}")
+    )
+
+
+def _write_cursor(connection: Connection, seen: Snapshot, fresh: frozenset[Kind]) -> None:
+    marks = {"bid": "bids_polled_at", "instance": "instances_polled_at", "cluster": "clusters_polled_at"}
+    values = {marks[kind]: seen.asked_at for kind in seen.whole}
+    if seen.complete:
+        values["polled_at"] = seen.asked_at
+    if "bid" in fresh:
+        values["baseline_at"] = seen.observed_at
+    if "cluster" in fresh:
+        values["clusters_baseline_at"] = seen.observed_at
+    if values:
+        connection.execute(update(_projects).where(_projects.c.fid == seen.project).values(values))
