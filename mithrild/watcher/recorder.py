@@ -1,0 +1,82 @@
+"""Commits what was observed, and never lets an older answer overwrite a newer one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from loguru import logger
+
+from mithrild.fleet import lifecycle
+from mithrild.fleet.event import status_word
+from mithrild.fleet.model import Bid, Cluster, Instance, Seen, Snapshot, Thing, Transition
+from mithrild.fleet.routing import HookRule
+from mithrild.store.database import Database
+from mithrild.store.record import Recorded, record
+
+_TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE, "cluster": lifecycle.CLUSTER}
+
+
+class Recorder:
+    """The one way from an observation into the record.
+
+    Tickets are compared in memory: no answer outlives the process that asked for it, so none needs a row.
+    `on_commit` is called, in the event loop, after each commit that added something.
+    """
+
+    def __init__(
+        self, database: Database, rules: Callable[[], Sequence[HookRule]], host: str, on_commit: Callable[[], None]
+    ) -> None:
+        self._database, self._rules, self._host, self._on_commit = database, rules, host, on_commit
+        self._newest: dict[str, tuple[int, datetime]] = {}  # fid -> (ticket, when its poll was begun)
+        self._turn = asyncio.Lock()
+
+    async def record(self, seen: Snapshot) -> Recorded:
+        """Raises StoreError if the disk refuses; then nothing of it was kept, and the next poll repairs it."""
+        async with self._turn:
+            seen = replace(
+                seen,
+                bids=self._newer(seen.bids),
+                instances=self._newer(seen.instances),
+                clusters=self._newer(seen.clusters),
+            )
+            windows = {fid: begun for fid, (_, begun) in self._newest.items()}
+            added = await asyncio.to_thread(
+                record, self._database, seen, self._rules(), host=self._host, window=windows.get
+            )
+            for group in (seen.bids, seen.instances, seen.clusters):
+                for fid, item in group.items():
+                    self._newest[fid] = (item.ticket, seen.asked_at)
+        for _, step in added.steps:
+            _tell(step, _name(step, seen))
+        if added.steps:
+            self._on_commit()
+        return added
+
+    def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:
+        return {fid: item for fid, item in items.items() if item.ticket >= self._newest.get(fid, (0,))[0]}
+
+
+def _name(step: Transition, seen: Snapshot) -> str:
+    groups: tuple[Mapping[str, Seen[Bid] | Seen[Instance] | Seen[Cluster]], ...] = (
+        seen.bids,
+        seen.instances,
+        seen.clusters,
+    )
+    return next((group[step.subject].value.name for group in groups if step.subject in group), step.subject)
+
+
+def _tell(step: Transition, name: str) -> None:
+    """One line a transition. First sights are no news."""
+    if step.baseline:
+        return
+    before, after = (status_word(step.aspect, value) for value in (step.before, step.after))
+    logger.info("{} {}: {}{}", step.type, name, f"{before} -> " if before else "", after)
+    if step.aspect == "status" and step.kind in _TABLES and step.after != "gone":
+        table = _TABLES[step.kind]
+        if not lifecycle.expected(table, step.before, step.after):
+            logger.debug("{}: the step from {} to {} is not in the tables", step.subject, step.before, step.after)
+        if step.after not in table:
+            logger.warning("{} is {}, a status that this version does not know", step.subject, step.after)

@@ -1,0 +1,221 @@
+"""One tick after another against a real sandbox: what is asked, what is concluded, what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mithrild.errors import KeyRefused, MarketplaceError
+from tests.integration.watch_rig import Rig, with_rig
+
+FAULTS = (
+    ("status", {"status": 500}),
+    ("status", {"status": 503, "retry_after": 60}),
+    ("reset", {}),
+    ("truncate", {}),
+    ("not_json", {}),
+    ("html", {}),
+    ("cursor_loop", {}),
+    ("empty_page", {}),
+    ("drop_item", {}),
+    ("bad_item", {}),
+)
+PATHS = ("/v2/spot/bids", "/v2/spot/bids/*", "/v2/instances", "/v2/instances/*", "/v2/*")
+
+
+def test_first_sight_is_no_news_and_what_changes_afterwards_is(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        bid = await rig.visitor.running(quantity=2)
+        assert (await rig.tick()).complete
+        assert rig.events() == []
+        assert rig.fleet().bids[bid].health == "running"
+        await rig.visitor.force(bid, "preempt")
+        await rig.tick()
+        assert rig.events() == ["bid.preempting", "instance.preempting", "instance.preempting"]
+        await rig.visitor.force(bid, "reprieve")
+        await rig.tick()
+        assert rig.events()[3:] == ["bid.reprieved", "instance.reprieved", "instance.reprieved"]
+        await rig.tick()
+        assert len(rig.events()) == 6
+
+    with_rig(tmp_path, story)
+
+
+def test_a_notice_is_followed_to_its_end_and_the_bid_comes_back(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        bid = await rig.visitor.running()
+        await rig.tick()
+        await rig.visitor.force(bid, "preempt")
+        await rig.tick()
+        with rig.database.read() as connection:
+            rows = connection.exec_driver_sql("select subject, estimated, deadline from notices order by subject").all()
+        assert [row[1] for row in rows] == [0, 0], "the marketplace told the deadline before the commit"
+        assert rows[0][2] == rows[1][2]
+        await rig.visitor.turn(400)
+        await rig.tick()
+        await rig.visitor.force(bid, "allocate")
+        await rig.visitor.turn(600)
+        await rig.tick()
+        kinds = rig.events()
+        assert kinds[:2] == ["bid.preempting", "instance.preempting"]
+        assert "bid.reopened" in kinds
+        assert kinds[-3:] == ["bid.allocated", "instance.running", "bid.running"]
+        with rig.database.read() as connection:
+            ends = connection.exec_driver_sql("select ended_how from notices").scalars().all()
+        assert None not in ends
+        assert "reprieved" not in ends
+
+    with_rig(tmp_path, story)
+
+
+def test_a_bid_that_leaves_the_listings_is_asked_for_by_its_fid(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        bid = await rig.visitor.running()
+        await rig.tick()
+        await rig.visitor.delete(f"/v2/spot/bids/{bid}")
+        await rig.tick()
+        assert rig.events()[0] == "bid.terminated"
+        await rig.visitor.turn(600)
+        await rig.tick()
+        assert rig.events()[-1] == "instance.terminated"
+        assert "bid.degraded" not in rig.events()
+        rig.asked()
+        await rig.tick()
+        assert rig.asked() <= 5, "what has ended is not asked for again"
+
+    with_rig(tmp_path, story)
+
+
+def test_ten_thousand_terminated_bids_cost_nothing(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.visitor.running()
+        await rig.tick()
+        rig.asked()
+        await rig.tick()
+        alone = rig.asked()
+        await rig.visitor.post("/sandbox/fleet", {"bids": 0, "instances_per_bid": 1, "terminated_bids": 10_000}, 201)
+        await rig.tick()
+        assert rig.asked() == alone == 5  # four statuses of bids, one page of instances
+        assert rig.events() == []
+
+    with_rig(tmp_path, story)
+
+
+@pytest.mark.parametrize("status", ["STATUS_SCHEDULED", "STATUS_STOPPED", "STATUS_HIBERNATING"])
+def test_an_instance_behind_a_word_that_no_filter_can_name_is_found_by_its_bid(tmp_path: Path, status: str) -> None:
+    async def story(rig: Rig) -> None:
+        bid = await rig.visitor.running()
+        await rig.tick()
+        (instance,) = rig.fleet().instances
+        await rig.visitor.post(f"/sandbox/instances/{instance}/status", {"status": status})
+        assert (await rig.tick()).complete
+        assert rig.events() == [f"instance.{status.removeprefix('STATUS_').lower()}"]
+        assert rig.fleet().instances[instance].value.status == status
+        assert rig.fleet().bids[bid].value.status == "Allocated"
+
+    with_rig(tmp_path, story)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("kind", "more"), FAULTS, ids=[f"{kind}-{more.get('status', '')}" for kind, more in FAULTS])
+def test_a_fault_invents_nothing_and_hides_nothing_for_long(
+    tmp_path: Path, kind: str, more: dict[str, int], path: str
+) -> None:
+    async def story(rig: Rig) -> None:
+        first = await rig.visitor.running("first")
+        second = await rig.visitor.running("second")
+        await rig.tick()
+        assert rig.events() == []
+        await rig.fault(kind, path, **more)
+        for _ in range(2):
+            await tick_through(rig)
+        assert rig.events() == [], "nothing had happened"
+        await rig.visitor.force(first, "preempt")
+        await rig.visitor.force(second, "terminate")
+        await tick_through(rig)
+        await rig.no_faults()
+        tick = await rig.tick()
+        assert tick.complete, tick.trouble
+        kinds = rig.events()
+        assert kinds.count("bid.preempting") == 1
+        assert kinds.count("instance.preempting") == 1
+        assert kinds.count("bid.terminated") == 1
+        assert "bid.gone" not in kinds
+        assert "instance.gone" not in kinds
+
+    with_rig(tmp_path, story)
+
+
+async def tick_through(rig: Rig) -> None:
+    """A tick in bad weather: it may fail in the ways that are foreseen, and in no other."""
+    try:
+        await rig.tick()
+    except KeyRefused:
+        raise
+    except MarketplaceError:
+        pass
+
+
+def test_a_refused_key_proves_nothing_about_the_fleet(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.visitor.running()
+        await rig.tick()
+        await rig.fault("status", "/v2/*", status=401)
+        with pytest.raises(KeyRefused):
+            await rig.tick()
+        await rig.no_faults()
+        await rig.tick()
+        assert rig.events() == []
+
+    with_rig(tmp_path, story)
+
+
+def test_only_two_404s_in_two_polls_make_a_bid_gone(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        bid = await rig.visitor.running()
+        await rig.tick()
+        await rig.fault("drop_item", "/v2/spot/bids", fid=bid)
+        await rig.fault("status", f"/v2/spot/bids/{bid}", status=404)
+        await rig.tick()
+        assert rig.events() == []
+        await rig.tick()
+        assert rig.events() == ["bid.gone"]
+        await rig.no_faults()
+        await rig.tick()
+        assert rig.events() == ["bid.gone", "bid.allocated", "bid.running"], "and when it is there again, it is"
+
+    with_rig(tmp_path, story)
+
+
+def test_a_hostile_name_is_kept_as_it_is(tmp_path: Path) -> None:
+    name = "a\"b'c\n\x1b[31m$(reboot)`;|&<>\u202e é" + "x" * 3_000
+
+    async def story(rig: Rig) -> None:
+        await rig.tick()
+        await rig.visitor.place(name)
+        await rig.tick()
+        (record,) = rig.fleet().bids.values()
+        assert record.value.name == name
+        with rig.database.read() as connection:
+            body = connection.exec_driver_sql("select body from events").scalar_one()
+        assert json.loads(body)["data"]["bid"]["name"] == name
+
+    with_rig(tmp_path, story)
+
+
+def test_a_thousand_bids_are_first_seen_and_then_followed(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.visitor.post("/sandbox/fleet", {"bids": 300, "instances_per_bid": 4, "terminated_bids": 0}, 201)
+        assert (await rig.tick()).complete
+        assert len(rig.fleet().instances) == 1200
+        rig.asked()
+        await rig.tick()
+        assert rig.asked() == 6, "three pages of allocated bids, three statuses without any; no instance is in flux"
+        bid = next(iter(rig.fleet().bids))
+        await rig.visitor.force(bid, "preempt")
+        await rig.tick()
+        assert sorted(rig.events()) == ["bid.preempting"] + ["instance.preempting"] * 4
+
+    with_rig(tmp_path, story)

@@ -1,0 +1,173 @@
+"""The watch of an account in bad times: a key that is refused, a marketplace that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from mithrild.config import Config, load
+from mithrild.errors import StoreError
+from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.client import Marketplace, Tickets
+from mithrild.store import read
+from mithrild.store.database import Database
+from mithrild.watcher.cadence import Cadence
+from mithrild.watcher.watch import KEY_AGAIN, Watch
+from tests.integration.sandbox_server import PROJECT, Visitor, visit
+
+
+class HandClock:
+    """Turned by hand. Sleeping turns it too, at once."""
+
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+class Rig:
+    def __init__(self, visitor: Visitor, folder: Path, **env: str) -> None:
+        self.visitor, self.clock = visitor, HandClock()
+        address = str(visitor.http.base_url).rstrip("/")
+        settings = {"HOME": str(folder), "MITHRIL_API_URL": address, "MITHRIL_API_KEY": visitor.sandbox.key}
+        self.config: Config = load(None, settings | {"MITHRIL_PROJECT": PROJECT} | env)
+        self.database = Database(folder / "watch.db")
+        budget = RequestBudget(self.clock, cap=100_000)
+        self.marketplace = Marketplace(address, self.config.api_key, clock=self.clock, tickets=Tickets(), budget=budget)
+        self.foreign: list[StoreError] = []
+        self.watch = Watch(
+            lambda: self.config,
+            self.marketplace,
+            budget,
+            self.database,
+            Cadence(self.clock),
+            self.clock,
+            host="here",
+            on_commit=lambda: None,
+            on_foreign_account=self.foreign.append,
+        )
+
+    def events(self) -> list[str]:
+        with self.database.read() as connection:
+            return [type for _, _, type, _ in read.events(connection, after=0, limit=1000)]
+
+    async def fault(self, **fault: object) -> None:
+        await self.visitor.post("/sandbox/faults", fault, 201)
+
+    def asked(self) -> list[str]:
+        """The paths that were asked for since the last call."""
+        ledger = self.visitor.sandbox.ledger
+        paths = [one["path"] for one in ledger.report()["last"]]  # type: ignore[attr-defined]  # a report is JSON
+        ledger.clear()
+        return paths
+
+
+def with_rig(folder: Path, story: Callable[[Rig], Awaitable[None]], **env: str) -> None:
+    async def run(visitor: Visitor) -> None:
+        rig = Rig(visitor, folder, **env)
+        try:
+            await story(rig)
+        finally:
+            await rig.marketplace.aclose()
+            rig.database.close()
+
+    visit(run)
+
+
+def test_a_refused_key_is_tried_on_me_alone_every_five_minutes(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.watch.poll()
+        assert rig.watch.health.key == "ok"
+        await rig.fault(kind="status", path="/v2/*", status=401)
+        assert await rig.watch.poll() == KEY_AGAIN == 300
+        rig.asked()
+        assert await rig.watch.poll() == KEY_AGAIN
+        assert rig.asked() == ["/v2/me"]
+        assert rig.events() == ["credentials.rejected"]
+        rig.visitor.sandbox.faults.clear()
+        assert await rig.watch.poll() < KEY_AGAIN
+        assert rig.watch.health.key == "ok"
+        assert rig.events() == ["credentials.rejected"]
+
+    with_rig(tmp_path, story)
+
+
+def test_a_new_key_is_taken_at_once(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        rig.watch.begin()
+        assert await rig.watch.poll() == KEY_AGAIN
+        good = SecretStr(rig.visitor.sandbox.key)
+        rig.config = load(
+            None,
+            {"HOME": str(tmp_path), "MITHRIL_API_KEY": good.get_secret_value()}
+            | {
+                "MITHRIL_API_URL": rig.config.api_url,
+                "MITHRIL_PROJECT": PROJECT,
+            },
+        )
+        rig.watch.new_key()
+        await rig.watch.poll()
+        assert rig.watch.health.key == "ok"
+
+    with_rig(tmp_path, story, MITHRIL_API_KEY="fkey_wrong")
+
+
+def test_an_outage_is_an_event_after_two_minutes_and_its_end_is_one(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.watch.poll()
+        await rig.fault(kind="status", path="/v2/*", status=503)
+        begun = rig.clock.now()
+        waits = []
+        while rig.clock.now() - begun < timedelta(hours=1):
+            waits.append(await rig.watch.poll())
+            if rig.clock.now() - begun < timedelta(minutes=2):
+                assert rig.events() == []
+            await rig.clock.sleep(waits[-1])
+        assert rig.events() == ["marketplace.unreachable"]
+        assert 150 <= max(waits) <= 300
+        rig.visitor.sandbox.faults.clear()
+        await rig.watch.poll()
+        assert rig.events() == ["marketplace.unreachable", "marketplace.recovered"]
+        assert rig.watch.health.reachable
+
+    with_rig(tmp_path, story)
+
+
+def test_retry_after_is_obeyed(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.watch.poll()
+        await rig.fault(kind="status", path="/v2/*", status=429, retry_after=77)
+        assert await rig.watch.poll() >= 77
+
+    with_rig(tmp_path, story)
+
+
+def test_a_key_of_another_organization_is_told_to_the_one_in_charge(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        rig.database.claim_for(rig.config.api_url, "org_of_somebody_else")
+        await rig.watch.poll()
+        assert "another account" in str(rig.foreign[0])
+        assert rig.events() == []
+
+    with_rig(tmp_path, story)
+
+
+def test_an_unknown_project_is_named_with_those_there_are(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.watch.poll()
+        assert "sees no project 'nowhere'" in str(rig.watch.health.last_error)
+        assert PROJECT in str(rig.watch.health.last_error)
+
+    with_rig(tmp_path, story, MITHRIL_PROJECT="nowhere")
