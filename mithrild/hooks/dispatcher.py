@@ -1,0 +1,179 @@
+"""Takes deliveries from the outbox and sees each to an end that is recorded.
+
+A hook has `max_parallel` places of its own, so a slow hook holds up nobody but itself. A try is claimed
+before its effect and settled after it; what a stop of the daemon cuts short is handed back, uncounted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from mithrild.clock import Clock
+from mithrild.config import Hook
+from mithrild.errors import StoreError
+from mithrild.fleet.schedule import retry_gap
+from mithrild.hooks.command import CommandResult, minimal_environment, run_command
+from mithrild.hooks.environment import hook_environment
+from mithrild.hooks.survivors import end_survivors
+from mithrild.store import outbox
+from mithrild.store.database import Database
+from mithrild.store.outbox import Claim, Outcome
+
+IDLE = 30.0  # seconds between looks at the outbox when nothing wakes us; a wake-up that was missed costs no more
+STORE_AGAIN = 2.0  # seconds between tries to write down what is already done
+
+
+class Dispatcher:
+    """`run` is this process's name in the leases. `wake` is to be called after every commit."""
+
+    def __init__(self, database: Database, hooks: Callable[[], Sequence[Hook]], clock: Clock, run: str) -> None:
+        self._database, self._hooks, self._clock, self._run = database, hooks, clock, run
+        self._wanted = asyncio.Event()
+        self._stopping = asyncio.Event()  # no new starts
+        self._ending = asyncio.Event()  # the grace is over: what still runs is ended
+        self._busy: dict[str, set[asyncio.Task[None]]] = {}
+        self._claiming = asyncio.Lock()  # held from a claim until each claim has its task
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    def running(self) -> dict[str, int]:
+        """hook -> how many of its deliveries run now."""
+        return {hook: len(tasks) for hook, tasks in self._busy.items() if tasks}
+
+    async def recover(self) -> None:
+        """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases."""
+        lost = await asyncio.to_thread(outbox.unfinished_leases, self._database)
+        if not lost:
+            return
+        ended = await end_survivors(lost)
+        if ended:
+            logger.warning("{} processes of hooks had survived the last daemon and were ended", sum(ended.values()))
+        await asyncio.to_thread(outbox.void_leases, self._database, self._clock.now())
+        logger.info("{} deliveries were under way when the last daemon ended; they run again", len(lost))
+
+    async def serve(self) -> None:
+        """Until `stop`. A disk that refuses is waited for: nothing is started that could not be claimed."""
+        while not self._stopping.is_set():
+            self._wanted.clear()
+            try:
+                # One moment for both: what falls due between two would be seen by neither.
+                now = self._clock.now()
+                async with self._claiming:
+                    await self._start_due(now)
+                wait = await self._until_next(now)
+            except StoreError as error:
+                logger.error("{}", error)
+                wait = STORE_AGAIN
+            waiting = [asyncio.create_task(self._wanted.wait()), asyncio.create_task(self._stopping.wait())]
+            try:
+                await asyncio.wait(waiting, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waiting:
+                    task.cancel()
+
+    async def stop(self, grace: timedelta) -> None:
+        """No new starts; what runs gets `grace`, then TERM and KILL, and is handed back as interrupted."""
+        self._stopping.set()
+        async with self._claiming:
+            running = [task for tasks in self._busy.values() for task in tasks]
+        if running:
+            logger.info("waiting up to {:.0f} s for {} running hooks", grace.total_seconds(), len(running))
+            await asyncio.wait(running, timeout=grace.total_seconds())
+            self._ending.set()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _start_due(self, now: datetime) -> None:
+        hooks = self._hooks()
+        await asyncio.to_thread(outbox.cancel_unknown, self._database, [hook.name for hook in hooks], now)
+        for hook in hooks:
+            tasks = self._busy.setdefault(hook.name, set())
+            free = hook.max_parallel - len(tasks)
+            if free <= 0 or self._stopping.is_set():
+                continue
+            claims = await asyncio.to_thread(
+                outbox.claim, self._database, hook.name, free=free, max_age=hook.max_age, run=self._run, now=now
+            )
+            for claim in claims:
+                task = asyncio.create_task(self._deliver(hook, claim), name=claim.id)
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+    async def _until_next(self, looked: datetime) -> float:
+        """Seconds until something falls due that was not yet when we `looked`."""
+        due = await asyncio.to_thread(outbox.next_due, self._database, looked)
+        return IDLE if due is None else min(max((due - self._clock.now()).total_seconds(), 0.01), IDLE)
+
+    async def _deliver(self, hook: Hook, claim: Claim) -> None:
+        if self._stopping.is_set():
+            why = "not started: the daemon is stopping"
+            now = self._clock.now()
+            await self._settle(claim, Outcome("pending", "interrupted", why, next_at=now, counts=False))
+            return
+        event = json.loads(claim.body)
+        logger.debug("hook {} starts for {} ({}), try {}", hook.name, event["type"], event["id"], claim.number)
+        result = await run_command(
+            hook.run,
+            stdin=claim.body.encode() + b"\n",
+            env=minimal_environment(os.environ) | hook_environment(claim, event, self._clock.now()),
+            timeout=hook.timeout.total_seconds(),
+            stop=self._ending,
+        )
+        outcome = self._judge(hook, claim, result)
+        log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
+        log("hook {} for {} ({}): {}{}", hook.name, event["type"], event["id"], outcome.state, _summary(outcome))
+        await self._settle(claim, outcome)
+        self.wake()
+
+    def _judge(self, hook: Hook, claim: Claim, result: CommandResult) -> Outcome:
+        """What becomes of the delivery. Only exit 75 (and an interruption) is tried again."""
+        now = self._clock.now()
+        ended = Outcome(
+            state="failed" if result.outcome == "failed" else "done",
+            outcome=result.outcome,
+            reason=result.reason,
+            exit_code=result.exit_code,
+            signal=result.signal,
+            output=result.output.decode("utf-8", "replace").replace("\0", "\ufffd"),
+        )
+        if result.outcome == "interrupted":
+            return replace(ended, state="pending", next_at=now, counts=False)
+        if result.outcome != "retry":
+            return ended
+        left = None if claim.deadline is None else (claim.deadline - now).total_seconds()
+        gap = retry_gap(claim.tries, until_deadline=left, draw=random.random())  # noqa: S311  # jitter
+        if gap is None:
+            why = f"{result.reason}; its deadline leaves no time for another try"
+            return replace(ended, state="expired", reason=why)
+        if left is None and claim.tries >= hook.tries:
+            return replace(ended, state="dead", reason=f"{result.reason}; that was try {claim.tries} of {hook.tries}")
+        return replace(ended, state="pending", next_at=now + timedelta(seconds=gap))
+
+    async def _settle(self, claim: Claim, outcome: Outcome) -> None:
+        """Its effect is done, so this is tried until the disk takes it: a repeat would be the greater harm."""
+        while True:
+            try:
+                await asyncio.to_thread(
+                    outbox.settle, self._database, claim, outcome, run=self._run, now=self._clock.now()
+                )
+                return
+            except StoreError as error:
+                logger.error("{}", error)
+                if self._ending.is_set():
+                    return
+                await self._clock.sleep(STORE_AGAIN)
+
+
+def _summary(outcome: Outcome) -> str:
+    """Why, and the last line that the command printed: the rest is kept with the delivery."""
+    lines = (outcome.output or "").split("\n")
+    last = next((line.strip()[:200] for line in reversed(lines) if line.strip()), None)
+    return (f": {outcome.reason}" if outcome.reason else "") + (f" ({last})" if last else "")
