@@ -1,0 +1,94 @@
+"""What all routes share: their parts, the age of an answer, and errors as one JSON shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mithrild import __version__
+from mithrild.api.feed import Feed
+from mithrild.clock import Clock
+from mithrild.config import Config
+from mithrild.fleet.event import stamp
+from mithrild.health import Health
+from mithrild.store import read
+from mithrild.store.database import Database
+
+Json = dict[str, Any]
+
+LONGEST_NUMBER = 18  # digits; int() raises ValueError for thousands of them, and a sequence never has more
+
+HTTP_STATUS = {"bad_request": 400, "refused": 403, "not_found": 404, "ambiguous": 409, "cursor_gone": 410}
+
+
+class Refusal(Exception):
+    """An answer that is an error: a code of `wire.ERROR_EXITS`, and one line for a person."""
+
+    def __init__(self, code: str, message: str, **more: object) -> None:
+        super().__init__(message)
+        self.code, self.more = code, more
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes answer from. Callables where a reload may change the answer."""
+
+    database: Database
+    feed: Feed
+    clock: Clock
+    config: Callable[[], Config]
+    health: Health
+    daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
+
+
+def answer(body: Json, status: int = 200) -> Response:
+    text = json.dumps(body, separators=(",", ":"))
+    return Response(text, status, {"Mithrild-Version": __version__}, "application/json")
+
+
+def refuse(refusal: Refusal) -> Response:
+    error = {"code": refusal.code, "message": str(refusal), **refusal.more}
+    return answer({"error": error}, HTTP_STATUS.get(refusal.code, 500))
+
+
+def freshness(connection: Connection, parts: Parts) -> Json:
+    """How old the local state is, and why it is not younger. Stale means older than three polls."""
+    now, health = parts.clock.now(), parts.health
+    polled: list[datetime | None] = [row["polled_at"] for row in read.projects(connection)]
+    as_of = min((moment for moment in polled if moment), default=None) if all(polled) else None
+    age = None if as_of is None else max(now - as_of, timedelta(0)).total_seconds()
+    poll = parts.config().poll
+    # While polls fail the interval grows; what people were promised is the configured one.
+    usual = min(health.interval or poll.idle.total_seconds(), poll.idle.total_seconds())
+    stale = age is None or age > 3 * usual
+    return {
+        "as_of": stamp(as_of),
+        "age_seconds": age,
+        "stale": stale,
+        "reason": _why(health, as_of) if stale else None,
+        "interval_seconds": health.interval,
+    }
+
+
+def _why(health: Health, as_of: datetime | None) -> str:
+    if health.key == "missing":
+        return "there is no API key"
+    if health.last_error is not None:
+        return health.last_error
+    return "nothing has been polled yet" if as_of is None else "the last polls were not complete"
+
+
+def whole_number(request: Request, name: str, *, least: int, most: int) -> int | None:
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER or not least <= int(text) <= most:
+        raise Refusal("bad_request", f"{name} must be a whole number from {least} to {most}, not {text[:40]!r}")
+    return int(text)

@@ -1,0 +1,112 @@
+"""HTTP/1.1 over the Unix socket: the routes, and the server that answers them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from loguru import logger
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mithrild.api import events, fleet, status
+from mithrild.api.answers import Parts, Refusal, answer, refuse
+from mithrild.api.peer import PeerCheckedProtocol
+from mithrild.api.socket import BoundSocket
+from mithrild.errors import StoreError
+from mithrild.wire import API_VERSION
+
+ROUTES: dict[str, Callable[[Parts, Request], Response]] = {
+    "/status": status.show_status,
+    "/bids": fleet.list_bids,
+    "/bids/{bid:path}/history": fleet.show_history,  # a path: a bid's name may hold a slash
+    "/bids/{bid:path}": fleet.show_bid,
+    "/instances": fleet.list_instances,
+    "/events": events.list_events,
+    "/deliveries": events.list_deliveries,
+}
+
+
+def build(parts: Parts) -> ASGIApp:
+    """The application. Every read runs in a thread, on a connection of its own."""
+
+    def route(path: str, handle: Callable[[Parts, Request], Response]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await asyncio.to_thread(handle, parts, request)
+
+        return Route(f"/{API_VERSION}{path}", endpoint, methods=["GET"])
+
+    class Stream:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await events.stream_events(parts, scope, receive, send)
+
+    routes = [Route(f"/{API_VERSION}/events/stream", Stream(), methods=["GET"])]
+    routes += [route(path, handle) for path, handle in ROUTES.items()]
+    handlers = {Refusal: _refused, HTTPException: _http, StoreError: _store, Exception: _broken}
+    return _NoBrowsers(Starlette(routes=routes, exception_handlers=handlers))  # type: ignore[arg-type]  # invariance
+
+
+class _NoBrowsers:
+    """A page in a browser must not reach the daemon, through whatever proxy: it cannot hide these headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and {b"origin", b"referer"} & {name for name, _ in scope["headers"]}:
+            refusal = refuse(Refusal("refused", "requests with Origin or Referer are refused: no browser may ask"))
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _refused(request: Request, error: Refusal) -> Response:
+    return refuse(error)
+
+
+def _http(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 404:
+        return refuse(Refusal("not_found", f"there is no {request.url.path}; see /{API_VERSION}/status"))
+    return answer({"error": {"code": "bad_request", "message": str(error.detail)}}, error.status_code)
+
+
+def _store(request: Request, error: StoreError) -> Response:
+    logger.error("{}", error)
+    return refuse(Refusal("internal", str(error)))
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    """A defect of ours. Starlette raises it again after this answer, and uvicorn logs it."""
+    return refuse(Refusal("internal", "the daemon has met a defect of its own; its log says more"))
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: when to stop is the daemon's decision."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve_on(self, socket: BoundSocket) -> None:
+        await self.serve(sockets=[socket.socket])
+
+
+def make_server(app: ASGIApp) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            http=PeerCheckedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )

@@ -1,0 +1,89 @@
+"""/v1/status: how the watch itself is doing."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mithrild.api.answers import Json, Parts, answer, freshness
+from mithrild.fleet.event import stamp
+from mithrild.store import outbox, read
+from mithrild.store.engine import SCHEMA
+from mithrild.wire import API_VERSION
+
+
+def show_status(parts: Parts, request: Request) -> Response:
+    config, health = parts.config(), parts.health
+    account = parts.database.account()
+    with parts.database.read() as connection:
+        oldest, newest = read.bounds(connection)
+        fleet = read.live_counts(connection)
+        tally = outbox.tally(connection)
+        latest = {hook.name: outbox.listing(connection, hook=hook.name, limit=1) for hook in config.hooks}
+        projects = read.projects(connection)
+        fresh = freshness(connection, parts)
+        market = read.market_age(connection)
+    daemon = parts.daemon()
+    store: Json = {
+        "id": parts.database.id,
+        "path": str(parts.database.path),
+        "bytes": parts.database.path.stat().st_size,
+        "schema": SCHEMA,
+        "oldest_sequence": oldest,
+        "newest_sequence": newest,
+    }
+    hooks = []
+    for hook in config.hooks:
+        counts = tally.get(hook.name, {})
+        last = next(iter(latest[hook.name]), None)
+        hooks.append(
+            {
+                "name": hook.name,
+                "on": list(hook.on),
+                **{state: counts.get(state, 0) for state in ("pending", "running", "done", "skipped")},
+                "failed": counts.get("failed", 0) + counts.get("dead", 0) + counts.get("expired", 0),
+                "superseded": counts.get("superseded", 0),
+                "last": None
+                if last is None
+                else {
+                    "state": last["state"],
+                    "reason": last["reason"],
+                    "at": stamp(last["finished_at"] or last["created_at"]),
+                    "event": last["event"],
+                },
+            }
+        )
+    return answer(
+        {
+            "api": API_VERSION,
+            "store": store,
+            "account": {"api_url": config.api_url, "organization": account.get("organization"), "user": health.user},
+            "key": {"state": health.key, "source": config.key_source, "message": health.key_message},
+            "freshness": fresh,
+            "marketplace": {
+                "reachable": health.reachable,
+                "since": stamp(health.failing_since),
+                "last_error": health.last_error,
+            },
+            "projects": [
+                {
+                    "fid": row["fid"],
+                    "name": row["name"],
+                    "baseline_at": stamp(row["baseline_at"]),
+                    "last_complete_poll_at": stamp(row["polled_at"]),
+                }
+                for row in projects
+            ],
+            "polling": {
+                "interval_seconds": health.interval,
+                "polls": health.polls,
+                "discarded": health.discarded,
+                **daemon.pop("requests"),
+            },
+            "prices": {"last_change_at": stamp(market)},
+            "set_aside": {"items": health.set_aside, "last": health.last_set_aside},
+            "fleet": fleet,
+            "hooks": hooks,
+            **daemon,
+        }
+    )
