@@ -107,6 +107,7 @@ ERROR_EXITS = {
     "not_found": EXIT_NOT_FOUND,
     "ambiguous": EXIT_USAGE,
     "cursor_gone": EXIT_FAILED,
+    "refused": EXIT_FAILED,
     "internal": EXIT_FAILED,
 }
 

@@ -57,10 +57,10 @@ def stale_line(freshness: Object) -> str | None:
     if not freshness.get("stale"):
         return None
     seconds, reason = number(freshness.get("age_seconds")), words(freshness.get("reason"), "")
-    why = f" ({reason})" if reason else ""
+    why = f": {reason}" if reason else ""
     if seconds is None:
         return f"no poll has been completed yet{why}"
-    return f"this is {times.age(seconds)} old: the marketplace does not answer{why}"
+    return f"this is {times.age(seconds)} old{why}"
 
 
 def tell_freshness(answer: Object) -> None:

@@ -84,7 +84,7 @@ def _row(bid: Object, now: float) -> tuple[str, ...]:
     return (
         words(get("name")),
         _state(bid, now),
-        words(get("instance_type")),
+        words(get("instance_type_name") or get("instance_type")),
         words(get("region")),
         f"{words(get('instances_running'))}/{words(get('instances_wanted'))}",
         words(get("limit_price")),
@@ -116,7 +116,8 @@ def _facts(bid: Object, now: float) -> list[tuple[str, str]]:
     status = answers.words(bid.get("status"))
     if since is not None:
         status += f" since {times.local(since, now)} ({times.duration(now - since)})"
-    kind, fid = answers.words(bid.get("instance_type")), bid.get("instance_type_fid")
+    fid = bid.get("instance_type")
+    kind = answers.words(bid.get("instance_type_name") or fid)
     project, project_fid = answers.words(bid.get("project_name") or bid.get("project")), bid.get("project")
     by = answers.words(bid.get("created_by_name") or bid.get("created_by"))
     pairs = [

@@ -31,7 +31,7 @@ def pick_bid(query: client.Query, prog: str) -> str:
     if not bids:
         raise NothingToPick("no active bids; `ml instance list --all` shows ended ones")
     rows = [
-        (str(place), *(answers.words(bid.get(key)) for key in ("name", "state", "instance_type")))
+        (str(place), *(answers.words(bid.get(key)) for key in ("name", "state", "instance_type_name")))
         for place, bid in enumerate(bids, 1)
     ]
     output.aside(render(COLUMNS, rows, output.room() or 80))

@@ -78,24 +78,21 @@ def test_list_asks_for_what_was_typed(daemon: FakeDaemon) -> None:
     daemon.answers["/v1/bids"] = bids()
     ml(daemon.env(), "instance", "list", "--all", "-s", "Running", "--limit", "3", "-p", "my project/é")
     assert daemon.requests[-1].query == {
-        "state": ["running"], "all": ["1"], "limit": ["3"], "project": ["my project/é"],
+        "state": ["running"], "all": ["1"], "limit": ["3"], "project": ["my project/é"], "details": ["0"],
     }  # fmt: skip
     ml(daemon.env(), "instance", "list", "-s", "completed")
-    assert daemon.requests[-1].query == {"state": ["completed"], "all": ["1"]}
+    assert daemon.requests[-1].query == {"state": ["completed"], "all": ["1"], "details": ["0"]}
     ml(daemon.env(), "instance", "list", "--all-projects")
-    assert daemon.requests[-1].query == {"all_projects": ["1"]}
+    assert daemon.requests[-1].query == {"all_projects": ["1"], "details": ["0"]}
 
 
 def test_json_of_list_is_one_document_with_the_vendors_keys_and_ours(daemon: FakeDaemon) -> None:
-    ended = instance(1, status="STATUS_TERMINATED", state="terminated")
-    daemon.answers["/v1/bids"] = bids(bid(0, instance_details=[instance(0), ended]), freshness=STALE)
+    daemon.answers["/v1/bids"] = bids(bid(0, instance_details=[instance(0)]), freshness=STALE)
     done = ml(daemon.env(), "instance", "list", "--json")
     (shown,) = json.loads(done.out)["bids"]
     assert shown.keys() >= VENDOR_KEYS | {"state", "spot_price", "instances_running", "instances_wanted"}
     assert [one["fid"] for one in shown["instance_details"]] == ["inst_0"]
-    assert done.err == "ml: this is 4m old: the marketplace does not answer (connection refused)\n"
-    everything = json.loads(ml(daemon.env(), "instance", "list", "--json", "--all").out)
-    assert [one["fid"] for one in everything["bids"][0]["instance_details"]] == ["inst_0", "inst_1"]
+    assert done.err == "ml: this is 4m old: connection refused\n"
 
 
 def test_an_empty_list_says_so_beside_standard_output(daemon: FakeDaemon) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import answers, client, feed, output, times
-from mithril_cli.command import Command, Option, positive
+from mithril_cli.command import PROJECT, Command, Option, positive, project_query
 from mithril_cli.errors import BrokenAnswer, Usage
 from mithril_cli.text import clean, pad, shorten
 from mithrild import wire
@@ -20,8 +20,7 @@ LONGEST_NAME = 40  # columns of a name in a line
 
 
 def show(args: argparse.Namespace) -> int:
-    query: list[tuple[str, object]] = [("type", _event_type(pattern)) for pattern in args.type or ()]
-    query.append(("bid", args.bid))
+    query = [*project_query(args), *(("type", _event_type(pattern)) for pattern in args.type or ()), ("bid", args.bid)]
     after, since = _cursor(args.after), _since(args.since)
     if args.follow:
         return _follow(args, query, after, since)
@@ -145,6 +144,7 @@ COMMANDS = (
             "what comes, through restarts of the daemon, and misses and repeats nothing."
         ),
         options=(
+            *PROJECT,
             Option("-f", "--follow", action="store_true", help="go on with events as they come, until interrupted"),
             Option("--since", metavar="AGE|TIME", help="from an age ago (30m, 2h, 1d) or a time on"),
             Option("--after", metavar="SEQ", help="after this sequence number or event id"),

@@ -22,11 +22,13 @@ def show_list(args: argparse.Namespace) -> int:
     state = args.state.lower() if args.state is not None else None
     everything = args.all or state in ENDED_STATES
     query = [*project_query(args), ("state", state), ("all", 1 if everything else None), ("limit", args.limit)]
+    if not args.json:
+        query.append(("details", 0))  # the table does not show single instances
     answer = client.get("/v1/bids", query)
     bids = answers.objects(answer, "bids")
     answers.tell_freshness(answer)
     if args.json:
-        output.document({"bids": bids if everything else [_without_ended(bid) for bid in bids]})
+        output.document({"bids": bids})
     elif bids:
         output.write(
             bidview.table(bids, answers.present(), output.room(), colours=output.colours(), projects=_several(bids))
@@ -56,14 +58,6 @@ def show_info(args: argparse.Namespace) -> int:
         if len(shown_instances) < len(instances):
             output.note(f"{len(instances) - len(shown_instances)} ended instances are left out; --json has them")
     return wire.EXIT_DONE
-
-
-def _without_ended(bid: Object) -> Object:
-    details = bid.get("instance_details")
-    if not isinstance(details, list):
-        return bid
-    living = [one for one in details if not (isinstance(one, dict) and _has_ended(one))]
-    return bid if len(living) == len(details) else {**bid, "instance_details": living}
 
 
 def _has_ended(instance: Object) -> bool:

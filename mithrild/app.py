@@ -1,0 +1,255 @@
+"""The only place that builds the parts and joins them: start order, signals, stop order.
+
+Start: lock, record, what the last daemon left, socket, watch, hooks; READY once the socket answers.
+Stop, the other way round: no new polls, no new hooks, the running ones get their grace, then the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from mithrild import __version__, logs, systemd
+from mithrild.api.answers import Parts
+from mithrild.api.feed import Feed
+from mithrild.api.server import build, make_server
+from mithrild.api.socket import BoundSocket, bind
+from mithrild.clock import Clock, SystemClock
+from mithrild.config import Config, restart_needed
+from mithrild.errors import ConfigError, MithrildError, StoreError
+from mithrild.fleet.event import stamp
+from mithrild.hooks.dispatcher import Dispatcher
+from mithrild.lock import StateLock
+from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.client import Marketplace
+from mithrild.marketplace.transport import Tickets
+from mithrild.store.database import Database
+from mithrild.watcher.cadence import Cadence
+from mithrild.watcher.watch import Watch
+
+RECORD = "mithrild.db"
+FILES_EVERY = 5.0  # seconds between looks at the files that hold a key, while the key is refused
+
+Reload = Callable[[], Config]
+
+
+class App:
+    """One daemon. `reload` reads the configuration anew; `on_ready` is told when the socket answers."""
+
+    def __init__(
+        self,
+        config: Config,
+        reload: Reload,
+        env: Mapping[str, str],
+        *,
+        clock: Clock | None = None,
+        on_ready: Callable[[str], None] = lambda path: None,
+    ) -> None:
+        self._config, self._reload, self._env, self._on_ready = config, reload, env, on_ready
+        self._clock = clock or SystemClock()
+        self._started_at: datetime = self._clock.now()
+        self._stop = asyncio.Event()
+        self._fatal: MithrildError | None = None
+        self._restart_needed: list[str] = []
+        self._budget = RequestBudget(self._clock, config.marketplace.requests_per_minute)
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises MithrildError for what keeps it from starting, or from going on."""
+        config = self._config
+        with StateLock(config.state_dir):
+            database = Database(config.state_dir / RECORD)
+            try:
+                database.claim_for(config.api_url, None)
+                await self._serve(database)
+            finally:
+                # Commits run in threads: the record is closed after the last of them.
+                await asyncio.get_running_loop().shutdown_default_executor()
+                database.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _serve(self, database: Database) -> None:
+        feed = Feed(database)
+        dispatcher = Dispatcher(database, lambda: self._config.hooks, self._clock, run=secrets.token_hex(4))
+
+        def on_commit() -> None:
+            feed.wake()
+            dispatcher.wake()
+
+        await dispatcher.recover()
+        bound = bind(self._env, listen_fds=systemd.listen_fds())
+        marketplace = Marketplace(
+            self._config.api_url,
+            self._config.api_key,
+            clock=self._clock,
+            tickets=Tickets(),
+            budget=self._budget,
+            connect_timeout=self._config.marketplace.connect_timeout.total_seconds(),
+            read_timeout=self._config.marketplace.read_timeout.total_seconds(),
+        )
+        cadence = Cadence(self._clock)
+        watch = Watch(
+            lambda: self._config,
+            marketplace,
+            self._budget,
+            database,
+            cadence,
+            self._clock,
+            host=socket.gethostname(),
+            on_commit=on_commit,
+            on_foreign_account=self._give_up,
+        )
+        parts = Parts(
+            database=database,
+            feed=feed,
+            clock=self._clock,
+            config=lambda: self._config,
+            health=watch.health,
+            daemon=lambda: self._facts(bound),
+        )
+        server = make_server(build(parts))
+        self._take_signals(watch, dispatcher)
+        tasks = [
+            asyncio.create_task(server.serve_on(bound)),
+            asyncio.create_task(dispatcher.serve()),
+            asyncio.create_task(self._feed_watchdog(cadence)),
+            asyncio.create_task(self._watch_files(watch, dispatcher)),
+        ]
+        try:
+            await _until_started(server, tasks[0])
+            watch.begin()
+            cadence.start()
+            logger.info("mithrild {} answers at {}", __version__, bound.path)
+            systemd.notify_ready()
+            self._on_ready(bound.path)
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
+            stopping.cancel()
+        finally:
+            systemd.notify_stopping()
+            logger.info("stopping")
+            await cadence.stop()
+            await dispatcher.stop(self._config.shutdown_grace)
+            feed.close()
+            server.should_exit = True
+            await asyncio.wait(tasks[:2], timeout=10)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            bound.close()
+            await marketplace.aclose()
+
+    def _take_signals(self, watch: Watch, dispatcher: Dispatcher) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._take_configuration, watch, dispatcher)
+
+    def _take_configuration(self, watch: Watch, dispatcher: Dispatcher) -> None:
+        """Takes the new configuration, or keeps the old one and says why. What is new to a hook is not news."""
+        systemd.notify_reloading()
+        try:
+            new = self._reload()
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("{}", problem)
+            logger.error("the configuration stays as it was")
+        else:
+            old, self._config = self._config, new
+            self._restart_needed = sorted({*self._restart_needed, *restart_needed(old, new)})
+            set_up_logs(new)
+            for warning in new.warnings:
+                logger.warning("{}", warning)
+            self._budget.cap = new.marketplace.requests_per_minute
+            watch.new_key()
+            dispatcher.wake()
+            logger.info("the configuration was read again: {} hooks", len(new.hooks))
+            if self._restart_needed:
+                logger.warning("these take effect only after a restart: {}", ", ".join(self._restart_needed))
+        systemd.notify_ready()
+
+    async def _watch_files(self, watch: Watch, dispatcher: Dispatcher) -> None:
+        """While there is no good key, a change of the files that hold one is taken up without being told."""
+        seen = _marks(self._config.watched_files)
+        while True:
+            await self._clock.sleep(FILES_EVERY)
+            now = _marks(self._config.watched_files)
+            if now != seen and watch.health.key in ("missing", "refused"):
+                logger.info("a file that may hold the key has changed")
+                self._take_configuration(watch, dispatcher)
+            seen = now
+
+    async def _feed_watchdog(self, cadence: Cadence) -> None:
+        """Tells systemd that the loop turns and that no attempt hangs; an outage is no reason to be killed."""
+        interval = systemd.watchdog_interval()
+        while True:
+            await self._clock.sleep(interval or 60.0)
+            hanging = cadence.overdue()
+            if hanging is None:
+                systemd.notify_watchdog()
+            else:
+                logger.error("{} has hung; waiting for the watchdog", hanging)
+
+    def _give_up(self, error: StoreError) -> None:
+        self._fatal = error
+        self._stop.set()
+
+    def _facts(self, bound: BoundSocket) -> dict[str, Any]:
+        now = self._clock.now()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started_at": stamp(self._started_at),
+            "uptime_seconds": max(now - self._started_at, timedelta(0)).total_seconds(),
+            "socket": bound.path,
+            "restart_needed": self._restart_needed,
+            "sandbox": self._config.state_dir.name == "mithrild-sandbox",
+            "requests": {
+                "requests_last_minute": self._budget.spent(),
+                "request_cap": self._budget.cap,
+            },
+        }
+
+
+def set_up_logs(config: Config) -> None:
+    secret = [config.api_key.get_secret_value()] if config.api_key else []
+    logs.setup(config.log.level, secret)
+
+
+def run(config: Config, reload: Reload, env: Mapping[str, str]) -> None:
+    """The daemon, from here to its end. Raises MithrildError."""
+    set_up_logs(config)
+    for warning in config.warnings:
+        logger.warning("{}", warning)
+    asyncio.run(App(config, reload, env).run())
+
+
+async def _until_started(server: Any, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise MithrildError("the local API did not start")
+        await asyncio.sleep(0.005)
+
+
+def _marks(files: tuple[Path, ...]) -> list[tuple[int, int] | None]:
+    marks: list[tuple[int, int] | None] = []
+    for file in files:
+        try:
+            found = file.stat()
+            marks.append((found.st_mtime_ns, found.st_ino))
+        except OSError:
+            marks.append(None)
+    return marks
