@@ -23,8 +23,8 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code: 0, 1 for what keeps the daemon from running, 2 for wrong usage or configuration."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(words).parse_args(words)
     try:
         code: int = args.command(args)
     except ConfigError as error:
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: list[str]) -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="mithrild",
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     sandbox = commands.add_parser("sandbox", help="a marketplace in a box, on loopback")
-    if "sandbox" in sys.argv[1:2]:
+    if words[:1] == ["sandbox"]:  # its options are its own, and its imports take most of a second
         from mithrild.sandbox.server import add_arguments
 
         add_arguments(sandbox)
