@@ -195,11 +195,13 @@ def _write_fleet(connection: Connection, records: Fleet) -> None:
 
 
 def _write_transitions(connection: Connection, steps: Sequence[Transition]) -> list[tuple[int, Transition]]:
-    written = []
-    for step in steps:
-        key = connection.execute(insert(_transitions).values(transition_row(step))).inserted_primary_key
-        assert key is not None
-        written.append((int(key[0]), step))
+    """Numbers the steps and inserts them together. SQLite's own memory of the highest number outlives the rows
+    that had it, and nobody else writes meanwhile."""
+    if not steps:
+        return []
+    highest = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'").scalar() or 0
+    written = list(enumerate(steps, start=int(highest) + 1))
+    connection.execute(insert(_transitions), [{"sequence": n, **transition_row(step)} for n, step in written])
     return written
 
 
