@@ -76,6 +76,9 @@ def when(step: Object, now: float) -> str:
 def change(step: Object) -> str:
     """From what to what; the name of the thing in front where it is not the status."""
     aspect = answers.words(step.get("aspect"))
+    if aspect == "health":  # judged by the daemon, not a word of the marketplace
+        to = answers.words(step.get("to"))
+        return "all wanted instances run" if to == "running" else to
     word = answers.status_word if aspect == "status" else answers.words
     before = step.get("from")
     steps = word(step.get("to")) if before is None else f"{word(before)} → {word(step.get('to'))}"
@@ -117,5 +120,7 @@ def _lasted(span: Span | None) -> str:
 def _note(step: Object) -> str:
     if step.get("baseline"):
         return "first sight"
+    if answers.words(step.get("type")).endswith(".reprieved"):
+        return "reprieved: it never stopped"
     provenance = answers.words(step.get("provenance"), "observed")
     return "" if provenance == "observed" else provenance

@@ -113,3 +113,10 @@ def test_the_document_gives_seconds_and_keeps_what_the_daemon_said() -> None:
     first, last = timeline.documented(steps, NOW)
     assert first == {**steps[0], "lasted_seconds": 120.0, "ongoing": False}
     assert last == {**steps[1], "lasted_seconds": None, "ongoing": False}
+
+
+def test_a_reprieve_says_so_and_health_is_told_in_words() -> None:
+    reprieve = {"aspect": "status", "type": "instance.reprieved", "from": "STATUS_PREEMPTING", "to": "STATUS_RUNNING"}
+    assert timeline._note(reprieve) == "reprieved: it never stopped"
+    assert timeline.change({"aspect": "health", "from": "none", "to": "running"}) == "all wanted instances run"
+    assert timeline.change({"aspect": "health", "from": "running", "to": "degraded"}) == "degraded"
