@@ -23,7 +23,7 @@ CAP = 30.0  # seconds that any condition may take before the test gives up on it
 Answer = TypeVar("Answer")
 
 
-def wait_for(what: str, ask: Callable[[], Answer], cap: float = CAP) -> Answer:
+def wait_for(what: str, ask: Callable[[], Answer | None], cap: float = CAP) -> Answer:
     """Asks until the answer is true, and returns it."""
     until = time.monotonic() + cap
     while time.monotonic() < until:

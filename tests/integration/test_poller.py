@@ -10,7 +10,7 @@ import pytest
 from mithrild.errors import KeyRefused, MarketplaceError
 from tests.integration.watch_rig import Rig, with_rig
 
-FAULTS = (
+FAULTS: tuple[tuple[str, dict[str, int]], ...] = (
     ("status", {"status": 500}),
     ("status", {"status": 503, "retry_after": 60}),
     ("reset", {}),
