@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -53,8 +54,8 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="the daemon", description="Runs the daemon until SIGTERM or Ctrl-C.")
     run.add_argument("--config", type=Path, metavar="FILE", help="instead of $XDG_CONFIG_HOME/mithrild/config.toml")
     run.add_argument("--sandbox", action="store_true", help="watch a marketplace in a box, in the same process")
-    run.add_argument("--port", type=int, default=0, help="with --sandbox: its port on 127.0.0.1 (any)")
-    run.add_argument("--speed", type=float, default=60.0, help="with --sandbox: times faster than life (%(default)g)")
+    run.add_argument("--port", type=_port, default=0, help="with --sandbox: its port on 127.0.0.1 (any)")
+    run.add_argument("--speed", type=_speed, default=60.0, help="with --sandbox: times faster than life (%(default)g)")
     run.add_argument("--seed", type=int, default=7, help="with --sandbox: same seed, same market (%(default)s)")
     run.set_defaults(command=_run)
 
@@ -71,13 +72,29 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give a number from above 0 to 10000")
+    return speed
+
+
 def _run(args: argparse.Namespace) -> int:
+    # A reload that is asked for before the configuration was even read asks for nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     env = dict(os.environ)
     if args.sandbox:
         from mithrild import rehearsal
 
-        if not 0 < args.speed <= 10_000:
-            raise MithrildError("--speed must be above 0 and at most 10000")
         rehearsal.run(args.config, env, port=args.port, speed=args.speed, seed=args.seed)
     else:
         from mithrild.app import run

@@ -11,7 +11,9 @@ import os
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,13 +39,16 @@ from mithrild.watcher.cadence import Cadence
 from mithrild.watcher.watch import Watch
 
 RECORD = "mithrild.db"
+STOP_TAKES = 20.0  # seconds beside the grace of the hooks: KILL after TERM, the last answers, the last commit
+WRITE_LIMIT = 120.0  # seconds; SQLite itself waits for a lock for 10
 FILES_EVERY = 5.0  # seconds between looks at the files that hold a key, while the key is refused
 
 Reload = Callable[[], Config]
 
 
 class App:
-    """One daemon. `reload` reads the configuration anew; `on_ready` is told when the socket answers."""
+    """One daemon. `reload` reads the configuration anew; `on_ready` is told when the socket answers; with
+    `new_record` the one that stands is removed first, by the holder of the lock."""
 
     def __init__(
         self,
@@ -53,8 +58,11 @@ class App:
         *,
         clock: Clock | None = None,
         on_ready: Callable[[str], None] = lambda path: None,
+        new_record: bool = False,
     ) -> None:
         self._config, self._reload, self._env, self._on_ready = config, reload, env, on_ready
+        self._started_with, self._new_record = config, new_record
+        self._keys = {config.api_key.get_secret_value()} if config.api_key else set()
         self._clock = clock or SystemClock()
         self._started_at: datetime = self._clock.now()
         self._stop = asyncio.Event()
@@ -66,6 +74,9 @@ class App:
         """Until SIGTERM or SIGINT. Raises MithrildError for what keeps it from starting, or from going on."""
         config = self._config
         with StateLock(config.state_dir):
+            if self._new_record:
+                for suffix in ("", "-wal", "-shm"):
+                    (config.state_dir / (RECORD + suffix)).unlink(missing_ok=True)
             database = Database(config.state_dir / RECORD)
             try:
                 database.claim_for(config.api_url, None)
@@ -86,7 +97,6 @@ class App:
             dispatcher.wake()
 
         await dispatcher.recover()
-        bound = bind(self._env, listen_fds=systemd.listen_fds())
         marketplace = Marketplace(
             self._config.api_url,
             self._config.api_key,
@@ -97,6 +107,7 @@ class App:
             read_timeout=self._config.marketplace.read_timeout.total_seconds(),
         )
         cadence = Cadence(self._clock)
+        bound = bind(self._env, listen_fds=systemd.listen_fds())
         watch = Watch(
             lambda: self._config,
             marketplace,
@@ -117,16 +128,16 @@ class App:
             daemon=lambda: self._facts(bound),
         )
         server = make_server(build(parts))
+        watch.begin()
         self._take_signals(watch, dispatcher)
         tasks = [
             asyncio.create_task(server.serve_on(bound)),
             asyncio.create_task(dispatcher.serve()),
-            asyncio.create_task(self._feed_watchdog(cadence)),
+            asyncio.create_task(self._feed_watchdog(database)),
             asyncio.create_task(self._watch_files(watch, dispatcher)),
         ]
         try:
             await _until_started(server, tasks[0])
-            watch.begin()
             cadence.start()
             logger.info("mithrild {} answers at {}", __version__, bound.path)
             systemd.notify_ready()
@@ -138,9 +149,10 @@ class App:
                     raise error
             stopping.cancel()
         finally:
-            systemd.notify_stopping()
+            systemd.notify_stopping(self._config.shutdown_grace.total_seconds() + STOP_TAKES)
             logger.info("stopping")
             await cadence.stop()
+            await watch.stop()
             await dispatcher.stop(self._config.shutdown_grace)
             feed.close()
             server.should_exit = True
@@ -161,24 +173,43 @@ class App:
         """Takes the new configuration, or keeps the old one and says why. What is new to a hook is not news."""
         systemd.notify_reloading()
         try:
-            new = self._reload()
+            self._take(self._reload(), watch, dispatcher)
         except ConfigError as error:
             for problem in error.problems:
                 logger.error("{}", problem)
             logger.error("the configuration stays as it was")
-        else:
-            old, self._config = self._config, new
-            self._restart_needed = sorted({*self._restart_needed, *restart_needed(old, new)})
-            set_up_logs(new)
-            for warning in new.warnings:
-                logger.warning("{}", warning)
-            self._budget.cap = new.marketplace.requests_per_minute
-            watch.new_key()
-            dispatcher.wake()
-            logger.info("the configuration was read again: {} hooks", len(new.hooks))
-            if self._restart_needed:
-                logger.warning("these take effect only after a restart: {}", ", ".join(self._restart_needed))
-        systemd.notify_ready()
+        finally:
+            systemd.notify_ready()
+
+    def _take(self, new: Config, watch: Watch, dispatcher: Dispatcher) -> None:
+        self._restart_needed = restart_needed(self._started_with, new)
+        self._config = new = self._effective(new)
+        if new.api_key is not None:
+            self._keys.add(new.api_key.get_secret_value())
+        logs.setup(new.log.level, sorted(self._keys))  # requests with an old key may be under way
+        for warning in new.warnings:
+            logger.warning("{}", warning)
+        self._budget.cap = new.marketplace.requests_per_minute
+        watch.new_key()
+        dispatcher.wake()
+        logger.info("the configuration was read again: {} hooks", len(new.hooks))
+        if self._restart_needed:
+            logger.warning("these take effect only after a restart: {}", ", ".join(self._restart_needed))
+
+    def _effective(self, new: Config) -> Config:
+        """The new settings, but for those that need a restart. The key belongs to its address: a new key is
+        never sent to the old one."""
+        old = self._started_with
+        moved = new.api_url != old.api_url
+        return replace(
+            new,
+            state_dir=old.state_dir,
+            projects=old.projects,
+            project=old.project,
+            marketplace=new.marketplace.model_copy(update={"api_url": old.api_url}),
+            api_key=self._config.api_key if moved else new.api_key,
+            key_source=self._config.key_source if moved else new.key_source,
+        )
 
     async def _watch_files(self, watch: Watch, dispatcher: Dispatcher) -> None:
         """While there is no good key, a change of the files that hold one is taken up without being told."""
@@ -191,16 +222,17 @@ class App:
                 self._take_configuration(watch, dispatcher)
             seen = now
 
-    async def _feed_watchdog(self, cadence: Cadence) -> None:
-        """Tells systemd that the loop turns and that no attempt hangs; an outage is no reason to be killed."""
+    async def _feed_watchdog(self, database: Database) -> None:
+        """Tells systemd that the loop turns and that every write attempt ends, well or badly: an outage or a full
+        disk is no reason to be killed, a thread that hangs with the write lock is."""
         interval = systemd.watchdog_interval()
         while True:
             await self._clock.sleep(interval or 60.0)
-            hanging = cadence.overdue()
-            if hanging is None:
+            since = database.writing_since
+            if since is None or time.monotonic() - since < WRITE_LIMIT:
                 systemd.notify_watchdog()
             else:
-                logger.error("{} has hung; waiting for the watchdog", hanging)
+                logger.error("a write has hung for {:.0f} s; only a restart helps", time.monotonic() - since)
 
     def _give_up(self, error: StoreError) -> None:
         self._fatal = error

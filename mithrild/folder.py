@@ -33,7 +33,9 @@ def private_folder(folder: str | Path) -> Iterator[int]:
                 f" remove it, or type: sudo chown {os.geteuid()} {quoted}"
             )
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise MithrildError(f"others may write to the folder {folder}; type: chmod 700 {quoted}")
+            shared = found.st_mode & stat.S_ISVTX or Path(folder).resolve() == Path.home()
+            advice = "choose a folder of its own" if shared else f"type: chmod 700 {quoted}"
+            raise MithrildError(f"others may write to the folder {folder}; {advice}")
         yield descriptor
     finally:
         os.close(descriptor)

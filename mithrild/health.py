@@ -10,6 +10,7 @@ from typing import Literal
 @dataclass(slots=True)
 class Health:
     interval: float = 0.0  # seconds to the next poll, as last planned
+    usual: float = 0.0  # seconds between two polls while all is well
     polls: int = 0
     discarded: int = 0  # polls that were not complete
     set_aside: int = 0  # items that could not be read

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from loguru import logger
 from pydantic import SecretStr
 
-from mithrild.app import RECORD, App, set_up_logs
+from mithrild.app import App, set_up_logs
 from mithrild.config import Config, Hook, load
 from mithrild.errors import MithrildError
 from mithrild.wire import SOCKET_NAME, state_home
@@ -30,26 +31,29 @@ def run(config_file: Path | None, env: Mapping[str, str], *, port: int, speed: f
     from mithrild.sandbox import server  # only those who rehearse pay for loading it
 
     folder = Path(state_home(dict(env))).absolute() / FOLDER
-    own = {"MITHRILD_SOCKET": str(folder / SOCKET_NAME), **env}
+    own = {**env, "MITHRILD_SOCKET": str(folder / SOCKET_NAME)}  # never the real daemon's
     sandbox = server.build(speed=speed, seed=seed)
 
     async def both() -> None:
-        try:
-            async with server.running(sandbox, port) as address:
-                config = _configuration(config_file, own, folder, address, sandbox.key, sandbox.project, speed)
-                set_up_logs(config)
-                for leftover in folder.glob(f"{RECORD}*"):
-                    leftover.unlink()
-                logger.info("the sandbox is at {}; its control API is {}/sandbox/state", address, address)
+        async with AsyncExitStack() as stack:
+            try:
+                address = await stack.enter_async_context(server.running(sandbox, port))
+            except OSError as error:
+                raise MithrildError(f"the sandbox cannot listen on port {port}: {error.strerror}") from None
 
-                def ready(path: str) -> None:
-                    line = f"MITHRILD_SOCKET={path} {_ml()} instance list"
-                    sys.stderr.write(f"\n  In a second terminal:  {line}\n\n")
-                    sys.stderr.flush()
+            def configure() -> Config:
+                return _configuration(config_file, own, folder, address, sandbox.key, sandbox.project, speed)
 
-                await App(config, lambda: config, own, on_ready=ready).run()
-        except OSError as error:
-            raise MithrildError(f"the sandbox cannot listen on port {port}: {error.strerror}") from None
+            config = configure()
+            set_up_logs(config)
+            logger.info("the sandbox is at {}; its control API is {}/sandbox/state", address, address)
+
+            def ready(path: str) -> None:
+                line = f"MITHRILD_SOCKET={path} {_ml()} instance list"
+                sys.stderr.write(f"\n  In a second terminal:  {line}\n\n")
+                sys.stderr.flush()
+
+            await App(config, configure, own, on_ready=ready, new_record=True).run()
 
     asyncio.run(both())
 

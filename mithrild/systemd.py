@@ -33,8 +33,9 @@ def notify_ready() -> None:
     _notify("READY=1")
 
 
-def notify_stopping() -> None:
-    _notify("STOPPING=1")
+def notify_stopping(seconds: float) -> None:
+    """The stop begins, and may take so long: systemd's own limit knows nothing of the hooks' grace."""
+    _notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
 
 def notify_reloading() -> None:

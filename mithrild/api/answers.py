@@ -28,6 +28,10 @@ LONGEST_NUMBER = 18  # digits; int() raises ValueError for thousands of them, an
 HTTP_STATUS = {"bad_request": 400, "refused": 403, "not_found": 404, "ambiguous": 409, "cursor_gone": 410}
 
 
+# A poll takes its time: at four polls a second, what is less than this old is not old.
+LEAST_STALE = 2.0
+
+
 class Refusal(Exception):
     """An answer that is an error: a code of `wire.ERROR_EXITS`, and one line for a person."""
 
@@ -59,15 +63,13 @@ def refuse(refusal: Refusal) -> Response:
 
 
 def freshness(connection: Connection, parts: Parts) -> Json:
-    """How old the local state is, and why it is not younger. Stale means older than three polls."""
+    """How old the local state is, and why it is not younger. Stale means older than three polls (or 2 s)."""
     now, health = parts.clock.now(), parts.health
     polled: list[datetime | None] = [row["polled_at"] for row in read.projects(connection)]
     as_of = min((moment for moment in polled if moment), default=None) if all(polled) else None
     age = None if as_of is None else max(now - as_of, timedelta(0)).total_seconds()
-    poll = parts.config().poll
-    # While polls fail the interval grows; what people were promised is the configured one.
-    usual = min(health.interval or poll.idle.total_seconds(), poll.idle.total_seconds())
-    stale = age is None or age > 3 * usual
+    # While polls fail the interval grows; what people were promised is the usual one.
+    stale = age is None or age > max(3 * health.usual, LEAST_STALE)
     return {
         "as_of": stamp(as_of),
         "age_seconds": age,
@@ -82,7 +84,7 @@ def _why(health: Health, as_of: datetime | None) -> str:
         return "there is no API key"
     if health.last_error is not None:
         return health.last_error
-    return "nothing has been polled yet" if as_of is None else "the last polls were not complete"
+    return "nothing has been polled yet" if as_of is None else "no poll has ended since then"
 
 
 def whole_number(request: Request, name: str, *, least: int, most: int) -> int | None:

@@ -86,8 +86,10 @@ async def stream_events(parts: Parts, scope: Scope, receive: Receive, send: Send
 def list_deliveries(parts: Parts, request: Request) -> Response:
     limit = whole_number(request, "limit", least=1, most=MOST) or DEFAULT_LIMIT
     asked = {name: request.query_params.get(name) or None for name in ("hook", "event", "state")}
+    # What a hook printed is up to 64 KiB: of ten thousand deliveries that would not be an answer any more.
+    with_output = asked["event"] is not None or request.query_params.get("output") == "1"
     with parts.database.read() as connection:
-        rows = outbox.listing(connection, **asked, limit=limit)
+        rows = outbox.listing(connection, **asked, limit=min(limit, 100) if with_output else limit)
     shown = []
     for row in rows:
         bid = json.loads(row["body"])["data"]["bid"]
@@ -108,7 +110,7 @@ def list_deliveries(parts: Parts, request: Request) -> Response:
                 "finished_at": stamp(row["finished_at"]),
                 "reason": row["reason"],
                 "exit_code": row["exit_code"],
-                "output": row["output"],
+                **({"output": row["output"]} if with_output else {}),
             }
         )
     return answer({"deliveries": shown})

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from loguru import logger
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,12 +26,27 @@ from mithrild.wire import API_VERSION
 ROUTES: dict[str, Callable[[Parts, Request], Response]] = {
     "/status": status.show_status,
     "/bids": fleet.list_bids,
-    "/bids/{bid:path}/history": fleet.show_history,  # a path: a bid's name may hold a slash
-    "/bids/{bid:path}": fleet.show_bid,
+    "/bids/{bid:name}/history": fleet.show_history,
+    "/bids/{bid:name}": fleet.show_bid,
     "/instances": fleet.list_instances,
     "/events": events.list_events,
     "/deliveries": events.list_deliveries,
 }
+
+
+class _Name(Convertor[str]):
+    """A bid's name in an address: it may hold slashes and line breaks."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", _Name())
 
 
 def build(parts: Parts) -> ASGIApp:

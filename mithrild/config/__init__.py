@@ -3,12 +3,11 @@
 from mithrild.config.checking import check
 from mithrild.config.durations import format_duration, parse_duration
 from mithrild.config.hooks import Hook
-from mithrild.config.loading import KEY_PLACES, Config, config_home, load, restart_needed
+from mithrild.config.loading import Config, config_home, load, restart_needed
 from mithrild.config.settings import DEFAULT_API_URL, Log, Marketplace, Poll
 
 __all__ = [
     "DEFAULT_API_URL",
-    "KEY_PLACES",
     "Config",
     "Hook",
     "Log",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mithrild.config.durations import format_duration
 from mithrild.config.hooks import Hook
-from mithrild.config.loading import KEY_PLACES, Config, load
+from mithrild.config.loading import Config, load
 from mithrild.errors import ConfigError
 from mithrild.wire import EXIT_DONE, EXIT_USAGE
 
@@ -29,7 +29,7 @@ def summary(config: Config) -> list[str]:
     missing = "" if config.file.exists() else " (not there: defaults)"
     return [
         f"file: {config.file}{missing}",
-        f"key: {config.key_source or f'none found; looked in {KEY_PLACES}'}",
+        f"key: {config.key_source or f'none found; looked in {config.key_places}'}",
         f"marketplace: {config.api_url}",
         f"projects: {', '.join(config.projects) or 'none named'}",
         f"state: {config.state_dir}",

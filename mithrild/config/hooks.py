@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mithrild.config.durations import Age, Timeout
 from mithrild.fleet import routing
-from mithrild.wire import EVENT_FAMILIES, EVENT_TYPES
+from mithrild.wire import EVENT_FAMILIES, EVENT_TYPES, LATER_EVENTS
 
 LATER_ACTIONS = ("webhook", "notify", "ssh")
 
@@ -143,6 +143,8 @@ class Hook(Table):
                 near = get_close_matches(pattern, EVENT_TYPES, n=1, cutoff=0.8)
                 hint = f' (did you mean "{near[0]}"?)' if near else ""
                 found.append(f'on: "{pattern}" names a status that this version does not know{hint}')
+            elif pattern in LATER_EVENTS:
+                found.append(f'on: "{pattern}" comes in a later version; nothing makes this event yet')
         program = Path(self.run[0])
         if not program.is_absolute():
             found.append(f"run: {program} is not on PATH; deliveries will fail until it is")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,11 +18,6 @@ from mithrild.config.vendor import Vendor, read_vendor
 from mithrild.errors import ConfigError
 from mithrild.logs import one_line
 from mithrild.wire import state_home
-
-KEY_PLACES = (
-    "the environment (MITHRIL_API_KEY), api_key in ~/.config/mithrild/config.toml, "
-    "the profile in use in ~/.config/mithril/config.yaml"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,14 @@ class Config:
     poll: Poll
     log: Log
     hooks: tuple[Hook, ...]  # programs located, where they are to be found
+    watched_files: tuple[Path, Path]  # ours and the vendor's: read, or would have been, had they been there
     warnings: tuple[str, ...] = ()
-    watched_files: tuple[Path, ...] = field(default=())  # read, or would have been read had they been there
+
+    @property
+    def key_places(self) -> str:
+        """Where a key is looked for, for a person who has to put one somewhere."""
+        ours, vendors = self.watched_files
+        return f"the environment (MITHRIL_API_KEY), api_key in {ours}, the profile in use in {vendors}"
 
     @property
     def api_url(self) -> str:
@@ -111,6 +112,8 @@ def restart_needed(old: Config, new: Config) -> list[str]:
     """The changed settings that a reload cannot take; everything else it can."""
     pairs = {
         "marketplace.api_url": (old.api_url, new.api_url),
+        "marketplace.connect_timeout": (old.marketplace.connect_timeout, new.marketplace.connect_timeout),
+        "marketplace.read_timeout": (old.marketplace.read_timeout, new.marketplace.read_timeout),
         "state_dir": (old.state_dir, new.state_dir),
         "projects": (sorted(old.projects), sorted(new.projects)),
     }

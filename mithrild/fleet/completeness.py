@@ -41,7 +41,7 @@ def missing(known: Fleet, seen: Snapshot) -> Missing:
     if "instance" in seen.whole:
         instances.update(_absent(known.instances, seen.instances))
         named = {fid for bid in seen.bids.values() for fid in bid.value.instances}
-        instances.update(named - known.instances.keys() - seen.instances.keys())
+        instances.update(named - known.instances.keys() - known.past - seen.instances.keys())
     return Missing(tuple(sorted(bids)), tuple(sorted(instances)), tuple(sorted(clusters)))
 
 

@@ -45,7 +45,12 @@ class Changes:
 def apply(known: Fleet, changes: Changes) -> Fleet:
     """The fleet after the changes."""
     new = changes.records
-    return Fleet({**known.bids, **new.bids}, {**known.instances, **new.instances}, {**known.clusters, **new.clusters})
+    return Fleet(
+        {**known.bids, **new.bids},
+        {**known.instances, **new.instances},
+        {**known.clusters, **new.clusters},
+        known.past,
+    )
 
 
 def diff(

@@ -93,6 +93,11 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
     }
 
 
+def is_about_a_notice(step: Transition) -> bool:
+    """Whether this step opens a notice or moves its deadline. Only such events run out with it."""
+    return step.aspect == "deadline" or (step.aspect == "status" and step.after in lifecycle.NOTICED)
+
+
 def encode(event: Mapping[str, Any]) -> str:
     """The text that is stored and sent. ASCII only, so that no reader trips over an encoding."""
     return json.dumps(event, separators=(",", ":"))
@@ -102,7 +107,7 @@ def facts(event: Mapping[str, Any], step: Transition, now: datetime) -> Facts:
     """What routing asks of an event. Its age counts from when it happened, else from the last poll without it."""
     data = event["data"]
     happened = step.occurred_at or step.window_start or step.observed_at
-    deadline = data["deadline"]
+    deadline = data["deadline"] if is_about_a_notice(step) else None
     return Facts(
         type=event["type"],
         bid_name=data["bid"]["name"] if data["bid"] else None,

@@ -165,6 +165,7 @@ class Fleet:
     bids: Mapping[str, Record[Bid]] = field(default_factory=dict)
     instances: Mapping[str, Record[Instance]] = field(default_factory=dict)
     clusters: Mapping[str, Record[Cluster]] = field(default_factory=dict)
+    past: frozenset[str] = frozenset()  # fids of ended instances of live bids: known, and of no further interest
 
 
 @dataclass(frozen=True, slots=True)

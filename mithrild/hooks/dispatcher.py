@@ -23,6 +23,7 @@ from mithrild.fleet.schedule import retry_gap
 from mithrild.hooks.command import CommandResult, minimal_environment, run_command
 from mithrild.hooks.environment import hook_environment
 from mithrild.hooks.survivors import end_survivors
+from mithrild.logs import Trouble
 from mithrild.store import outbox
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim, Outcome
@@ -36,6 +37,7 @@ class Dispatcher:
 
     def __init__(self, database: Database, hooks: Callable[[], Sequence[Hook]], clock: Clock, run: str) -> None:
         self._database, self._hooks, self._clock, self._run = database, hooks, clock, run
+        self._disk = Trouble("outbox", clock)
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()  # no new starts
         self._ending = asyncio.Event()  # the grace is over: what still runs is ended
@@ -44,10 +46,6 @@ class Dispatcher:
 
     def wake(self) -> None:
         self._wanted.set()
-
-    def running(self) -> dict[str, int]:
-        """hook -> how many of its deliveries run now."""
-        return {hook: len(tasks) for hook, tasks in self._busy.items() if tasks}
 
     async def recover(self) -> None:
         """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases."""
@@ -70,8 +68,9 @@ class Dispatcher:
                 async with self._claiming:
                     await self._start_due(now)
                 wait = await self._until_next(now)
+                self._disk.recovered()
             except StoreError as error:
-                logger.error("{}", error)
+                self._disk.failed(str(error))
                 wait = STORE_AGAIN
             waiting = [asyncio.create_task(self._wanted.wait()), asyncio.create_task(self._stopping.wait())]
             try:
@@ -118,6 +117,17 @@ class Dispatcher:
             now = self._clock.now()
             await self._settle(claim, Outcome("pending", "interrupted", why, next_at=now, counts=False))
             return
+        try:
+            await self._try(hook, claim)
+        except Exception as error:
+            # A fault of ours (or of the machine: no descriptor is left) must not leave the delivery claimed for
+            # ever, and with it everything that waits behind it.
+            logger.exception("hook {} failed in a way that was not foreseen; please report this", hook.name)
+            reason = f"not foreseen: {type(error).__name__}: {error}"
+            await self._settle(claim, Outcome(state="failed", outcome="failed", reason=reason))
+        self.wake()
+
+    async def _try(self, hook: Hook, claim: Claim) -> None:
         event = json.loads(claim.body)
         logger.debug("hook {} starts for {} ({}), try {}", hook.name, event["type"], event["id"], claim.number)
         result = await run_command(
@@ -130,8 +140,10 @@ class Dispatcher:
         outcome = self._judge(hook, claim, result)
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
         log("hook {} for {} ({}): {}{}", hook.name, event["type"], event["id"], outcome.state, _summary(outcome))
+        if outcome.state == "pending" or result.exit_code is None:
+            # It may run again, so nothing of this try may still be at work, not even outside its process group.
+            await end_survivors([claim.id])
         await self._settle(claim, outcome)
-        self.wake()
 
     def _judge(self, hook: Hook, claim: Claim, result: CommandResult) -> Outcome:
         """What becomes of the delivery. Only exit 75 (and an interruption) is tried again."""
@@ -166,7 +178,7 @@ class Dispatcher:
                 )
                 return
             except StoreError as error:
-                logger.error("{}", error)
+                self._disk.failed(str(error))
                 if self._ending.is_set():
                     return
                 await self._clock.sleep(STORE_AGAIN)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 # A length also makes pydantic look at the text itself, and refuse half a surrogate pair, which no database takes.
 Word = Annotated[str, Field(min_length=1, max_length=200)]  # fids and statuses go into addresses and keys
-Text = Annotated[str, Field(max_length=4096)]
+Text = Annotated[str, Field(max_length=65_536)]  # names are what people type, or paste
 Count = Annotated[int, Field(ge=0, le=2**53)]  # what JSON carries exactly, and a database integer holds
 Fids = tuple[Text, ...]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class Database:
         self.path = path
         self._writer, self._reader = open_database(path)
         self._lock = threading.Lock()
+        self.writing_since: float | None = None  # monotonic, while a write is under way: for the watchdog
         try:
             with self.write() as connection:
                 stored = connection.execute(select(_meta.c.value).where(_meta.c.key == "store")).scalar()
@@ -43,11 +45,14 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at the end, or not at all. Raises StoreError if the disk refuses."""
         with self._lock:
+            self.writing_since = time.monotonic()
             try:
                 with self._writer.begin() as connection:
                     yield connection
             except DatabaseError as error:
                 raise StoreError(f"cannot write {self.path}: {error.orig}; nothing of it was kept") from error
+            finally:
+                self.writing_since = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -61,9 +66,9 @@ class Database:
     def claim_for(self, api_url: str, organization: str | None) -> None:
         """Ties the record to one account, or raises StoreError if it is another's.
 
-        Without an organization (nobody could be asked yet) only the address is compared.
+        Without an organization nobody has answered at that address yet: it is compared, and not written down.
         """
-        mine = {"api_url": api_url, "organization": organization}
+        mine = {"api_url": api_url.rstrip("/").removesuffix("/v2"), "organization": organization}
         with self.write() as connection:
             held = dict(connection.execute(select(_meta.c.key, _meta.c.value)).all())
             for key, value in mine.items():
@@ -74,7 +79,7 @@ class Database:
                         f"{self.path} is the record of another account ({key} {held[key]}, not {value}): "
                         "use its key again, or point state_dir at another folder"
                     )
-                if key not in held:
+                if key not in held and organization is not None:
                     connection.execute(insert(_meta).values(key=key, value=value))
 
     def account(self) -> dict[str, str]:

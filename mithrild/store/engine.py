@@ -46,6 +46,8 @@ def _make_file(path: Path) -> None:
     """The file exists, and only its owner reads it, before SQLite writes a byte (its WAL copies the mode)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+            raise StoreError(f"{path} is not a file; move it away, or point state_dir at another folder")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; state_dir names the folder") from None
@@ -69,6 +71,9 @@ def _inspect(path: Path) -> str | None:
             return None if row is None else str(row[0])
         finally:
             connection.close()
+    except sqlite3.OperationalError as error:
+        # In use by somebody, or in the way of something: no sign that the record itself is bad.
+        raise StoreError(f"{path} cannot be opened now ({error}): is another program at work on it?") from None
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be read ({error}); {advice}") from None
 

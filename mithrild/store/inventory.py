@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import SQLModel
 
 from mithrild.fleet.model import Auction, InstanceType, Member, Project
 from mithrild.store import read
 from mithrild.store.database import Database
-from mithrild.store.tables import InstanceTypeRow, MemberRow, PriceRow, ProjectRow, table_of
+from mithrild.store.tables import InstanceTypeRow, MarketRow, MemberRow, PriceRow, ProjectRow, table_of
 
-_prices = table_of(PriceRow)
+_prices, _market, _projects = table_of(PriceRow), table_of(MarketRow), table_of(ProjectRow)
 
 
 def keep_prices(database: Database, auctions: Iterable[Auction], at: datetime) -> int:
@@ -24,7 +24,13 @@ def keep_prices(database: Database, auctions: Iterable[Auction], at: datetime) -
         held = read.market(connection)
         news = [one for one in auctions if held.get((one.region, one.instance_type)) != one]
         if news:
-            connection.execute(insert(_prices), [asdict(one) | {"at": at} for one in news])
+            rows = [asdict(one) | {"at": at} for one in news]
+            connection.execute(insert(_prices), rows)
+            latest = upsert(_market)
+            rest = {name: latest.excluded[name] for name in rows[0] if name not in ("region", "instance_type")}
+            connection.execute(
+                latest.on_conflict_do_update(index_elements=["region", "instance_type"], set_=rest), rows
+            )
     return len(news)
 
 
@@ -37,8 +43,10 @@ def keep_members(database: Database, members: Sequence[Member]) -> None:
 
 
 def keep_projects(database: Database, projects: Sequence[Project]) -> None:
-    """The projects to watch. A poll cursor that is already there stays."""
-    _put(database, ProjectRow, [asdict(one) for one in projects])
+    """The projects to watch, and no others. A poll cursor that is already there stays."""
+    with database.write() as connection:
+        connection.execute(update(_projects).values(watched=False))
+    _put(database, ProjectRow, [asdict(one) | {"watched": True} for one in projects])
 
 
 def _put(database: Database, row: type[SQLModel], values: list[dict[str, object]]) -> None:

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, 
 from mithrild.store.database import Database
 from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
 
+LONGEST_GAP = timedelta(hours=1)  # between two tries: fleet.schedule.retry_gap
+
 _deliveries, _attempts, _notices = table_of(DeliveryRow), table_of(AttemptRow), table_of(NoticeRow)
 _events, _transitions = table_of(EventRow), table_of(TransitionRow)
 
@@ -77,6 +79,10 @@ def claim(
 
 def _due(hook: str, now: datetime) -> Any:
     mine, other = _deliveries, _deliveries.alias("other")
+    attempted = select(_attempts.c.delivery).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()
+    # What was never tried is due at once, whatever the clock says: one that was set back must not hold it up.
+    # Nor may it hold up what waits for another try, whose gaps are never longer than LONGEST_GAP.
+    is_due = or_(mine.c.next_at <= now, mine.c.next_at > now + LONGEST_GAP, mine.c.attempts == 0)
     earlier = and_(
         other.c.state == "pending",
         other.c.sequence < mine.c.sequence,
@@ -94,6 +100,7 @@ def _due(hook: str, now: datetime) -> Any:
             mine,
             _events.c.body,
             _notices.c.deadline,
+            attempted.label("attempted"),
             _transitions.c.occurred_at,
             _transitions.c.window_start,
             _transitions.c.observed_at,
@@ -101,9 +108,9 @@ def _due(hook: str, now: datetime) -> Any:
         .select_from(
             mine.join(_events, _events.c.sequence == mine.c.sequence)
             .join(_transitions, _transitions.c.sequence == mine.c.sequence)
-            .join(_notices, _notices.c.sequence == mine.c.sequence, isouter=True)
+            .join(_notices, _notices.c.sequence == mine.c.notice, isouter=True)
         )
-        .where(mine.c.hook == hook, mine.c.state == "pending", mine.c.next_at <= now, ~in_the_way)
+        .where(mine.c.hook == hook, mine.c.state == "pending", is_due, ~in_the_way)
         .order_by(_notices.c.deadline.is_(None), _notices.c.deadline, mine.c.sequence)
     )
 
@@ -113,7 +120,7 @@ def _too_late(row: RowMapping, max_age: timedelta | None, now: datetime) -> tupl
     if deadline is not None:
         return ("expired", f"its deadline passed at {deadline:%H:%M:%S} UTC") if now > deadline else None
     happened = row["occurred_at"] or row["window_start"] or row["observed_at"]
-    if row["attempts"] == 0 and max_age is not None and now - happened > max_age:
+    if not row["attempted"] and max_age is not None and now - happened > max_age:
         return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
     return None
 
@@ -157,9 +164,9 @@ def settle(database: Database, claim: Claim, outcome: Outcome, *, run: str, now:
         state, reason, next_at = outcome.state, outcome.reason, outcome.next_at
         if state == "pending":
             over = connection.execute(
-                select(_notices.c.ended_how).where(
-                    _notices.c.sequence == claim.sequence, _notices.c.ended_at.is_not(None)
-                )
+                select(_notices.c.ended_how)
+                .join(_deliveries, _deliveries.c.notice == _notices.c.sequence)
+                .where(_deliveries.c.id == claim.id, _notices.c.ended_at.is_not(None))
             ).scalar()
             if over is not None:
                 state, reason, next_at = "superseded", f"the notice is over: {over}", None

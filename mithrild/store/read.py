@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, Table, func, or_, select
 
 from mithrild.fleet.model import Auction, Bid, Cluster, Fleet, Instance, InstanceType, Notice, Record, Thing
 from mithrild.store.rows import auction_from, from_row, notice_from
@@ -15,9 +16,9 @@ from mithrild.store.tables import (
     EventRow,
     InstanceRow,
     InstanceTypeRow,
+    MarketRow,
     MemberRow,
     NoticeRow,
-    PriceRow,
     ProjectRow,
     TransitionRow,
     table_of,
@@ -25,7 +26,7 @@ from mithrild.store.tables import (
 
 _bids, _instances, _clusters = table_of(BidRow), table_of(InstanceRow), table_of(ClusterRow)
 _transitions, _events, _notices = table_of(TransitionRow), table_of(EventRow), table_of(NoticeRow)
-_prices, _projects = table_of(PriceRow), table_of(ProjectRow)
+_market, _projects = table_of(MarketRow), table_of(ProjectRow)
 _types, _members = table_of(InstanceTypeRow), table_of(MemberRow)
 _CHUNK = 500  # fids in one statement; SQLite takes some thousands of parameters
 
@@ -35,21 +36,31 @@ def project(connection: Connection, fid: str) -> RowMapping:
     return connection.execute(select(_projects).where(_projects.c.fid == fid)).mappings().one()
 
 
-def projects(connection: Connection) -> list[RowMapping]:
-    return list(connection.execute(select(_projects).order_by(_projects.c.name)).mappings().all())
+def projects(connection: Connection, *, watched: bool = True) -> list[RowMapping]:
+    """The projects that are watched; with `watched` False, those that ever were too."""
+    query = select(_projects).order_by(_projects.c.name)
+    if watched:
+        query = query.where(_projects.c.watched.is_(True))
+    return list(connection.execute(query).mappings().all())
 
 
 def fleet(connection: Connection, project: str | None, *, also: Collection[str] = (), ended: bool = False) -> Fleet:
-    """Every live thing of the project (of all projects: None), all instances of live bids, those named in
-    `also`, and with `ended` everything there ever was."""
+    """Every live thing of the project (of all projects: None), those named in `also`, the fids of ended
+    instances of live bids, and with `ended` everything there ever was."""
     bids = _records(connection, Bid, _bids, project, also, ended)
     instances = _records(connection, Instance, _instances, project, also, ended)
+    past: set[str] = set()
     if not ended:
-        live = [fid for fid, record in bids.items() if record.value.status != "Terminated" and not record.gone]
-        for some in _chunks(live):
-            rows = connection.execute(select(_instances).where(_instances.c.bid.in_(some))).mappings()
-            instances |= {row["fid"]: from_row(Instance, row) for row in rows if row["fid"] not in instances}
-    return Fleet(bids, instances, _records(connection, Cluster, _clusters, project, also, ended))
+        query = (
+            select(_instances.c.fid)
+            .join(_bids, _bids.c.fid == _instances.c.bid)
+            .where(_bids.c.live.is_(True), _instances.c.live.is_(False))
+        )
+        if project is not None:
+            query = query.where(_bids.c.project == project)
+        past = set(connection.execute(query).scalars())
+    clusters = _records(connection, Cluster, _clusters, project, also, ended)
+    return Fleet(bids, instances, clusters, past=frozenset(past))
 
 
 def live_counts(connection: Connection) -> dict[str, int]:
@@ -63,15 +74,14 @@ def live_counts(connection: Connection) -> dict[str, int]:
 def instances_of(connection: Connection, bids: Iterable[str]) -> dict[str, Record[Instance]]:
     found: dict[str, Record[Instance]] = {}
     for some in _chunks(list(bids)):
-        rows = connection.execute(select(_instances).where(_instances.c.bid.in_(some))).mappings()
-        found |= {row["fid"]: from_row(Instance, row) for row in rows}
+        found |= _things(connection, Instance, select(_instances).where(_instances.c.bid.in_(some)))
     return found
 
 
 def bids_named(connection: Connection, name_or_fid: str) -> list[Record[Bid]]:
     """Every bid, live or ended, of that fid or name."""
     query = select(_bids).where((_bids.c.fid == name_or_fid) | (_bids.c.name == name_or_fid))
-    return [from_row(Bid, row) for row in connection.execute(query).mappings()]
+    return list(_things(connection, Bid, query).values())
 
 
 def _records(
@@ -85,11 +95,18 @@ def _records(
     query = select(table) if ended else select(table).where(table.c.live.is_(True))
     if project is not None:
         query = query.where(table.c.project == project)
-    found = {row["fid"]: from_row(noun, row) for row in connection.execute(query).mappings()}
+    found = _things(connection, noun, query)
     for some in _chunks([fid for fid in also if fid not in found]):
-        rows = connection.execute(select(table).where(table.c.fid.in_(some))).mappings()
-        found |= {row["fid"]: from_row(noun, row) for row in rows}
+        found |= _things(connection, noun, select(table).where(table.c.fid.in_(some)))
     return found
+
+
+def _things(connection: Connection, noun: type[Thing], query: Select[Any]) -> dict[str, Record[Thing]]:
+    rows = connection.execute(query)
+    names = tuple(rows.keys())
+    # Plain dicts: names are looked up faster than in SQLAlchemy's own mappings, and every poll reads every thing.
+    records = (from_row(noun, dict(zip(names, row, strict=True))) for row in rows)
+    return {record.value.fid: record for record in records}
 
 
 def _chunks(fids: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -101,6 +118,27 @@ def open_notices(connection: Connection, project: str | None = None) -> dict[str
     if project is not None:
         query = query.where(_notices.c.project == project)
     return {row["subject"]: notice_from(row) for row in connection.execute(query).mappings()}
+
+
+def openings(connection: Connection, project: str) -> dict[str, int]:
+    """subject -> the transition that opened its open notice."""
+    query = select(_notices.c.subject, _notices.c.sequence).where(
+        _notices.c.project == project, _notices.c.ended_at.is_(None)
+    )
+    return dict(connection.execute(query).all())
+
+
+def last_positions(connection: Connection, subjects: Collection[str]) -> dict[str, datetime]:
+    """How far the timeline of each of these subjects has come."""
+    reached: dict[str, datetime] = {}
+    for some in _chunks(sorted(subjects)):
+        query = (
+            select(_transitions.c.subject, func.max(_transitions.c.position))
+            .where(_transitions.c.subject.in_(some))
+            .group_by(_transitions.c.subject)
+        )
+        reached |= dict(connection.execute(query).all())
+    return reached
 
 
 def ordinals(connection: Connection, subjects: Collection[str]) -> dict[str, int]:
@@ -118,14 +156,13 @@ def ordinals(connection: Connection, subjects: Collection[str]) -> dict[str, int
 
 def market(connection: Connection) -> dict[tuple[str | None, str], Auction]:
     """The latest sample of each (region, instance type fid)."""
-    latest = select(func.max(_prices.c.id)).group_by(_prices.c.region, _prices.c.instance_type)
-    rows = connection.execute(select(_prices).where(_prices.c.id.in_(latest))).mappings()
+    rows = connection.execute(select(_market)).mappings()
     return {(row["region"], row["instance_type"]): auction_from(row) for row in rows}
 
 
 def market_age(connection: Connection) -> datetime | None:
     """When a price or a capacity last changed."""
-    return connection.execute(select(_prices.c.at).order_by(_prices.c.id.desc()).limit(1)).scalar()
+    return connection.execute(select(func.max(_market.c.at))).scalar()
 
 
 def instance_types(connection: Connection) -> dict[str, InstanceType]:

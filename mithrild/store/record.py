@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mithrild.fleet import event as events
 from mithrild.fleet.diff import Stamp, apply, diff
-from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Kind, Snapshot, Thing, Transition
+from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Kind, Notice, Snapshot, Thing, Transition
 from mithrild.fleet.notices import NoticeChanges, follow
 from mithrild.fleet.routing import HookRule, route
 from mithrild.store import read
@@ -50,12 +50,24 @@ class Recorded:
     first_sight: frozenset[Kind] = field(default_factory=frozenset)
 
 
-def record(database: Database, seen: Snapshot, rules: Sequence[HookRule], *, host: str, window: Stamp) -> Recorded:
+def record(
+    database: Database,
+    seen: Snapshot,
+    rules: Sequence[HookRule],
+    *,
+    host: str,
+    window: Stamp,
+    changed: bool = True,
+) -> Recorded:
     """Commits what a poll saw. `window` tells when each subject was last looked at by this process, None if
-    it was not: then the project's last whole poll counts."""
+    it was not: then the project's last whole poll counts. With `changed` False the caller has seen that the
+    snapshot is what the record holds: only the poll cursor moves."""
     with database.write() as connection:
         cursor = read.project(connection, seen.project)
         fresh, seen = _first_sight(cursor, seen)
+        if not changed and not fresh:
+            _write_cursor(connection, seen, fresh)
+            return Recorded()
         known = read.fleet(connection, seen.project, also=_named(seen))
         standing = read.open_notices(connection, seen.project)
 
@@ -69,16 +81,21 @@ def record(database: Database, seen: Snapshot, rules: Sequence[HookRule], *, hos
         _write_fleet(connection, changes.records)
         steps = _write_transitions(connection, (*changes.transitions, *notices.transitions))
         _write_notices(connection, notices, steps, seen)
-        around = events.Surroundings(
-            fleet=after,
-            of_bid=events.group_by_bid(after) if steps else {},
-            notices=read.open_notices(connection, seen.project) if steps else {},
-            market=read.market(connection) if steps else {},
-            type_names={fid: one.name for fid, one in read.instance_types(connection).items()} if steps else {},
-            project_names={seen.project: cursor["name"]},
-        )
         news = [(sequence, step) for sequence, step in steps if not step.baseline]
-        deliveries = write_events(connection, database.id, host, news, around, rules, seen.observed_at)
+        deliveries = 0
+        if news:
+            around = events.Surroundings(
+                fleet=after,
+                of_bid=events.group_by_bid(after),
+                notices=read.open_notices(connection, seen.project),
+                market=read.market(connection),
+                type_names={fid: one.name for fid, one in read.instance_types(connection).items()},
+                project_names={seen.project: cursor["name"]},
+            )
+            openings = read.openings(connection, seen.project)
+            deliveries = write_events(
+                connection, database.id, host, news, around, rules, seen.observed_at, openings=openings
+            )
         _write_cursor(connection, seen, fresh)
     return Recorded(tuple(steps), len(news), deliveries, fresh)
 
@@ -91,8 +108,13 @@ def write_events(
     around: events.Surroundings,
     rules: Sequence[HookRule],
     now: datetime,
+    *,
+    openings: Mapping[str, int],
 ) -> int:
-    """Renders each event once and puts its deliveries into the outbox. Returns how many there are."""
+    """Renders each event once and puts its deliveries into the outbox. Returns how many there are.
+
+    `openings`: which transition opened the open notice of each subject. Deliveries of a notice are tied to it.
+    """
     rows, deliveries = [], []
     for sequence, step in news:
         body = events.render(step, sequence, store, host, around)
@@ -118,6 +140,7 @@ def write_events(
                     "hook": verdict.hook,
                     "action": action,
                     "subject": step.subject,
+                    "notice": openings.get(step.subject) if events.is_about_a_notice(step) else None,
                     "state": "skipped" if skipped else "pending",
                     "attempts": 0,
                     "created_at": now,
@@ -146,7 +169,16 @@ def record_condition(database: Database, step: Transition, rules: Sequence[HookR
         step = replace(step, before=held)
         written = _write_transitions(connection, [step])
         if not step.baseline:
-            write_events(connection, database.id, host, written, events.Surroundings(Fleet()), rules, step.observed_at)
+            write_events(
+                connection,
+                database.id,
+                host,
+                written,
+                events.Surroundings(Fleet()),
+                rules,
+                step.observed_at,
+                openings={},
+            )
     return not step.baseline
 
 
@@ -172,8 +204,7 @@ def _first_sight(cursor: RowMapping, seen: Snapshot) -> tuple[frozenset[Kind], S
 
 
 def _named(seen: Snapshot) -> set[str]:
-    named = {fid for bid in seen.bids.values() for fid in bid.value.instances}
-    return named | seen.bids.keys() | seen.instances.keys() | seen.clusters.keys() | seen.absent
+    return {*seen.bids, *seen.instances, *seen.clusters, *seen.absent}
 
 
 def _last_poll(cursor: RowMapping, fid: str, seen: Snapshot) -> datetime | None:
@@ -201,38 +232,55 @@ def _write_transitions(connection: Connection, steps: Sequence[Transition]) -> l
         return []
     highest = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'").scalar() or 0
     written = list(enumerate(steps, start=int(highest) + 1))
-    connection.execute(insert(_transitions), [{"sequence": n, **transition_row(step)} for n, step in written])
+    reached = read.last_positions(connection, {step.subject for step in steps})
+    rows = []
+    for sequence, step in written:
+        # A clock that was set back must not put a step before the one that it followed.
+        position = step.occurred_at or max(step.observed_at, reached.get(step.subject, step.observed_at))
+        reached[step.subject] = position
+        rows.append({"sequence": sequence, "position": position, **transition_row(step)})
+    connection.execute(insert(_transitions), rows)
     return written
 
 
 def _write_notices(
     connection: Connection, notices: NoticeChanges, steps: Sequence[tuple[int, Transition]], seen: Snapshot
 ) -> None:
-    for notice in (*notices.ended, *notices.corrected):
-        connection.execute(
-            update(_notices)
-            .where(_notices.c.subject == notice.subject, _notices.c.ordinal == notice.ordinal)
-            .values(notice_row(notice))
-        )
-    for notice in notices.ended:
-        _supersede(connection, notice.subject, str(notice.ended_how), seen.observed_at)
-    opened_by = {step.subject: sequence for sequence, step in steps if step.aspect == "status"}
-    for notice in notices.opened:
-        row = notice_row(notice) | {"project": seen.project, "sequence": opened_by[notice.subject]}
-        connection.execute(insert(_notices).values(row))
+    # Each kind of statement once, with many rows: a price that rises takes thousands of machines in one poll,
+    # and no hook starts before the commit.
+    its_own = (_notices.c.subject == bindparam("its_subject"), _notices.c.ordinal == bindparam("its_ordinal"))
+    changed = [notice_row(one) for one in (*notices.ended, *notices.corrected)]
+    if changed:
+        rows = [{**row, "its_subject": row.pop("subject"), "its_ordinal": row.pop("ordinal")} for row in changed]
+        connection.execute(update(_notices).where(*its_own), rows)
+    if notices.ended:
+        _supersede(connection, notices.ended, seen.observed_at)
+    if notices.opened:
+        opened_by = {step.subject: sequence for sequence, step in steps if step.aspect == "status"}
+        rows = [
+            {**notice_row(one), "project": seen.project, "sequence": opened_by[one.subject]} for one in notices.opened
+        ]
+        connection.execute(insert(_notices), rows)
 
 
-def _supersede(connection: Connection, subject: str, how: str, now: datetime) -> None:
-    """Ends what is still queued for the notices of this subject that are over."""
-    over = _notices.c.sequence.is_not(None) & (_notices.c.subject == subject) & _notices.c.ended_at.is_not(None)
-    connection.execute(
-        update(_deliveries)
-        .where(
-            _deliveries.c.state == "pending",
-            _deliveries.c.sequence.in_(_notices.select().with_only_columns(_notices.c.sequence).where(over)),
-        )
-        .values(state="superseded", finished_at=now, next_at=None, reason=f"the notice is over: {how}")
+def _supersede(connection: Connection, ended: Sequence[Notice], now: datetime) -> None:
+    """Ends what is still queued for notices that are over."""
+    opening = select(_notices.c.sequence).where(
+        _notices.c.subject == bindparam("its_subject"), _notices.c.ordinal == bindparam("its_ordinal")
     )
+    rows = [
+        {
+            "its_subject": one.subject,
+            "its_ordinal": one.ordinal,
+            "state": "superseded",
+            "finished_at": now,
+            "next_at": None,
+            "reason": f"the notice is over: {one.ended_how}",
+        }
+        for one in ended
+    ]
+    queued = (_deliveries.c.state == "pending", _deliveries.c.notice == opening.scalar_subquery())
+    connection.execute(update(_deliveries).where(*queued), rows)
 
 
 def _write_cursor(connection: Connection, seen: Snapshot, fresh: frozenset[Kind]) -> None:

@@ -48,6 +48,7 @@ class ProjectRow(SQLModel, table=True):
     __tablename__ = "projects"
     fid: str = Field(primary_key=True)
     name: str
+    watched: bool = True  # False once it is no longer configured; its record stays
     baseline_at: datetime | None = Field(default=None, sa_type=Moment)
     clusters_baseline_at: datetime | None = Field(default=None, sa_type=Moment)
     polled_at: datetime | None = Field(default=None, sa_type=Moment)  # the last complete poll
@@ -167,12 +168,14 @@ class DeliveryRow(SQLModel, table=True):
         Index("deliveries_event", "sequence", "hook", "action", unique=True),
         Index("deliveries_due", "hook", "state", "next_at"),
         Index("deliveries_order", "hook", "subject", "state", "sequence"),
+        Index("deliveries_notice", "notice"),
     )
     id: str = Field(primary_key=True)
     sequence: int = Field(foreign_key="events.sequence")
     hook: str
     action: str
     subject: str
+    notice: int | None = Field(default=None, foreign_key="transitions.sequence")  # that opened the notice it is for
     state: str  # pending, running, done, failed, skipped, superseded, expired, cancelled, dead
     attempts: int = 0
     created_at: datetime = Field(sa_type=Moment)
@@ -195,20 +198,31 @@ class AttemptRow(SQLModel, table=True):
     output: str | None = None
 
 
-class PriceRow(SQLModel, table=True):
-    """A sample of the market, kept when it differs from the one before."""
-
-    __tablename__ = "prices"
-    __table_args__ = (Index("prices_latest", "region", "instance_type", "id"),)
-    id: int | None = Field(default=None, primary_key=True)
-    region: str
-    instance_type: str
+class _Price(SQLModel):
     at: datetime = Field(sa_type=Moment)
     capacity: int
     spot_price: str | None = None
     spot_price_cents: int | None = None
     win_price: str | None = None
     win_price_cents: int | None = None
+
+
+class PriceRow(_Price, table=True):
+    """A sample of the market, kept when it differs from the one before."""
+
+    __tablename__ = "prices"
+    __table_args__ = (Index("prices_series", "region", "instance_type", "at"),)
+    id: int | None = Field(default=None, primary_key=True)
+    region: str
+    instance_type: str
+
+
+class MarketRow(_Price, table=True):
+    """The last sample of each auction: the same instance type may have a different fid in each region."""
+
+    __tablename__ = "market"
+    region: str = Field(primary_key=True)
+    instance_type: str = Field(primary_key=True)
 
 
 class InstanceTypeRow(SQLModel, table=True):

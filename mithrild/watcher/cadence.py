@@ -56,24 +56,22 @@ class Cadence:
 
     async def stop(self) -> None:
         """No new runs; those under way are cancelled. A commit that has begun in its thread still ends."""
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         tasks = [*self._running, *([self._jump_watch] if self._jump_watch else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def look_at_once(self, *names: str) -> None:
-        """Runs these beats (all: none named) as soon as can be, once more if they are under way."""
-        for beat in [self._beats[name] for name in names] or list(self._beats.values()):
+        """Runs these beats (all: none named) as soon as can be, once more if they are under way. A beat that
+        is not laid down yet will look soon enough by itself."""
+        for beat in list(self._beats.values()):
+            if names and beat.name not in names:
+                continue
             beat.wanted = True
             if beat.begun_at is None:
                 self._lay_down(beat, 0.0)
-
-    def overdue(self) -> str | None:
-        """The name of a beat whose attempt has not ended within its limit: then something hangs for good."""
-        now = self._clock.monotonic()
-        late = (beat.name for beat in self._beats.values() if beat.begun_at and now - beat.begun_at > 2 * RUN_LIMIT)
-        return next(late, None)
 
     def _lay_down(self, beat: Beat, delay: float) -> None:
         when = self._clock.now() + timedelta(seconds=delay)

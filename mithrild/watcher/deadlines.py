@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from loguru import logger
 
@@ -13,12 +13,16 @@ from mithrild.fleet.lifecycle import NOTICED
 from mithrild.marketplace.client import Marketplace
 
 AT_ONCE = 8
+# The `Date` header has whole seconds, and answers travel: a smaller difference is none.
+CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 async def ask_deadlines(marketplace: Marketplace, instances: Sequence[str], *, seconds: float) -> dict[str, datetime]:
     """fid -> deadline, for those that answered within `seconds` in all. The others keep their estimate.
 
-    A refused or failed request is no trouble of its own: the poll around it has met the same marketplace.
+    The marketplace says when by its own clock. Where that clearly differs from ours, the deadline is told in
+    ours: it is compared with ours from here on, and shown to a person who looks at ours. A refused or failed
+    request is no trouble of its own: the poll around it has met the same marketplace.
     """
     if not instances:
         return {}
@@ -33,7 +37,7 @@ async def ask_deadlines(marketplace: Marketplace, instances: Sequence[str], *, s
                 logger.debug("no deadline of {}: {}", fid, error)
                 return
             if answer.end_time is not None and answer.status in NOTICED:
-                told[fid] = answer.end_time
+                told[fid] = answer.end_time - _difference(marketplace)
 
     tasks = [asyncio.create_task(ask(fid)) for fid in instances]
     try:
@@ -43,3 +47,8 @@ async def ask_deadlines(marketplace: Marketplace, instances: Sequence[str], *, s
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return told
+
+
+def _difference(marketplace: Marketplace) -> timedelta:
+    skew = marketplace.skew or timedelta(0)
+    return skew if abs(skew) > CLOCKS_DIFFER else timedelta(0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
 
 from loguru import logger
 
@@ -16,7 +17,14 @@ from mithrild.fleet.routing import HookRule
 from mithrild.store.database import Database
 from mithrild.store.record import Recorded, record
 
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
 _TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE, "cluster": lifecycle.CLUSTER}
+
+
+# No request is under way for longer than this, so no answer can be older than what is forgotten after it.
+REMEMBERED = timedelta(hours=1)
 
 
 class Recorder:
@@ -31,10 +39,13 @@ class Recorder:
     ) -> None:
         self._database, self._rules, self._host, self._on_commit = database, rules, host, on_commit
         self._newest: dict[str, tuple[int, datetime]] = {}  # fid -> (ticket, when its poll was begun)
+        self._pruned = 1000
         self._turn = asyncio.Lock()
 
-    async def record(self, seen: Snapshot) -> Recorded:
-        """Raises StoreError if the disk refuses; then nothing of it was kept, and the next poll repairs it."""
+    async def record(self, seen: Snapshot, *, changed: bool = True) -> Recorded:
+        """Commits a snapshot. `changed` is False for one that showed just what the record holds: then only the
+        poll cursor moves. Raises StoreError if the disk refuses; then nothing of it was kept, and the next poll
+        repairs it."""
         async with self._turn:
             seen = replace(
                 seen,
@@ -42,21 +53,42 @@ class Recorder:
                 instances=self._newer(seen.instances),
                 clusters=self._newer(seen.clusters),
             )
-            windows = {fid: begun for fid, (_, begun) in self._newest.items()}
-            added = await asyncio.to_thread(
-                record, self._database, seen, self._rules(), host=self._host, window=windows.get
-            )
+            added = await _to_the_end(self._commit, seen, self._rules(), changed)
             for group in (seen.bids, seen.instances, seen.clusters):
                 for fid, item in group.items():
                     self._newest[fid] = (item.ticket, seen.asked_at)
+            horizon = seen.asked_at - REMEMBERED
+            if len(self._newest) > 2 * self._pruned:
+                self._newest = {fid: newest for fid, newest in self._newest.items() if newest[1] > horizon}
+                self._pruned = max(len(self._newest), 1000)
         for _, step in added.steps:
             _tell(step, _name(step, seen))
         if added.steps:
             self._on_commit()
         return added
 
+    def _commit(self, seen: Snapshot, rules: Sequence[HookRule], changed: bool) -> Recorded:
+        return record(
+            self._database,
+            seen,
+            rules,
+            host=self._host,
+            window=lambda fid: self._newest.get(fid, (0, None))[1],
+            changed=changed,
+        )
+
     def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:
         return {fid: item for fid, item in items.items() if item.ticket >= self._newest.get(fid, (0,))[0]}
+
+
+async def _to_the_end(run: Callable[Parameters, Answer], *args: Parameters.args, **more: Parameters.kwargs) -> Answer:
+    """Runs in a thread. A thread cannot be cancelled, so neither is the wait for it: what it commits is told."""
+    working = asyncio.ensure_future(asyncio.to_thread(run, *args, **more))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
 
 
 def _name(step: Transition, seen: Snapshot) -> str:

@@ -62,9 +62,14 @@ def test_messages_arrive_as_systemd_wants_them(manager: socket.socket) -> None:
     systemd.notify_ready()
     systemd.notify_status("two bids,\nnine instances")
     systemd.notify_watchdog()
-    systemd.notify_stopping()
+    systemd.notify_stopping(2.5)
     heard = [manager.recv(4096) for _ in range(4)]
-    assert heard == [b"READY=1", b"STATUS=two bids, nine instances", b"WATCHDOG=1", b"STOPPING=1"]
+    assert heard == [
+        b"READY=1",
+        b"STATUS=two bids, nine instances",
+        b"WATCHDOG=1",
+        b"STOPPING=1\nEXTEND_TIMEOUT_USEC=2500000",
+    ]
 
 
 def test_reload_bears_the_time_of_the_monotonic_clock(manager: socket.socket) -> None:
@@ -124,8 +129,8 @@ def test_no_child_inherits_what_systemd_said_to_us(manager: socket.socket, monke
     systemd.notify_ready()
     inherited = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
     assert not [name for name in systemd._VARIABLES if f"\n{name}=" in "\n" + inherited]
-    systemd.notify_stopping()
-    assert [manager.recv(4096), manager.recv(4096)] == [b"READY=1", b"STOPPING=1"]
+    systemd.notify_stopping(2.5)
+    assert [manager.recv(4096), manager.recv(4096)] == [b"READY=1", b"STOPPING=1\nEXTEND_TIMEOUT_USEC=2500000"]
 
 
 def test_sockets_meant_for_another_process_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,18 @@ def upgrade() -> None:
     op.create_index("instances_live", "instances", ["project", "live"], unique=False)
 
     op.create_table(
+        "market",
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("capacity", sa.Integer(), nullable=False),
+        sa.Column("spot_price", sa.String(), nullable=True),
+        sa.Column("spot_price_cents", sa.Integer(), nullable=True),
+        sa.Column("win_price", sa.String(), nullable=True),
+        sa.Column("win_price_cents", sa.Integer(), nullable=True),
+        sa.Column("region", sa.String(), nullable=False),
+        sa.Column("instance_type", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("region", "instance_type"),
+    )
+    op.create_table(
         "members",
         sa.Column("fid", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -105,23 +117,24 @@ def upgrade() -> None:
     )
     op.create_table(
         "prices",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("region", sa.String(), nullable=False),
-        sa.Column("instance_type", sa.String(), nullable=False),
         sa.Column("at", Moment(), nullable=False),
         sa.Column("capacity", sa.Integer(), nullable=False),
         sa.Column("spot_price", sa.String(), nullable=True),
         sa.Column("spot_price_cents", sa.Integer(), nullable=True),
         sa.Column("win_price", sa.String(), nullable=True),
         sa.Column("win_price_cents", sa.Integer(), nullable=True),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("region", sa.String(), nullable=False),
+        sa.Column("instance_type", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("prices_latest", "prices", ["region", "instance_type", "id"], unique=False)
+    op.create_index("prices_series", "prices", ["region", "instance_type", "at"], unique=False)
 
     op.create_table(
         "projects",
         sa.Column("fid", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("watched", sa.Boolean(), nullable=False),
         sa.Column("baseline_at", Moment(), nullable=True),
         sa.Column("clusters_baseline_at", Moment(), nullable=True),
         sa.Column("polled_at", Moment(), nullable=True),
@@ -197,6 +210,7 @@ def upgrade() -> None:
         sa.Column("hook", sa.String(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("notice", sa.Integer(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
@@ -205,6 +219,10 @@ def upgrade() -> None:
         sa.Column("lease", sa.String(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
+            ["notice"],
+            ["transitions.sequence"],
+        ),
+        sa.ForeignKeyConstraint(
             ["sequence"],
             ["events.sequence"],
         ),
@@ -212,6 +230,7 @@ def upgrade() -> None:
     )
     op.create_index("deliveries_due", "deliveries", ["hook", "state", "next_at"], unique=False)
     op.create_index("deliveries_event", "deliveries", ["sequence", "hook", "action"], unique=True)
+    op.create_index("deliveries_notice", "deliveries", ["notice"], unique=False)
     op.create_index("deliveries_order", "deliveries", ["hook", "subject", "state", "sequence"], unique=False)
 
     op.create_table(

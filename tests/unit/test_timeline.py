@@ -1,0 +1,174 @@
+"""Position, and the alignment of the marketplace's history with the rows that stand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mithrild.fleet.timeline import Alignment, Row, Told, align, position
+from tests.unit.fleet_builders import moment
+
+
+def row(sequence: int, after: str, start: float | None, seen: float, at: float | None = None) -> Row:
+    """A row whose window is (start, seen], in seconds after noon."""
+    return Row(
+        sequence=sequence,
+        after=after,
+        window_start=None if start is None else moment(start),
+        observed_at=moment(seen),
+        occurred_at=None if at is None else moment(at),
+    )
+
+
+def told(*steps: tuple[str, float]) -> list[Told]:
+    return [Told(after, moment(at)) for after, at in steps]
+
+
+def times(pairs: Iterable[tuple[int, float]]) -> dict[int, datetime]:
+    return {sequence: moment(at) for sequence, at in pairs}
+
+
+LIFE = [
+    row(1, "Open", None, 10, at=0),
+    row(4, "Allocated", 100, 105),
+    row(7, "Preempting", 200, 205),
+    row(9, "Open", 500, 505),
+]
+STORY = told(("Open", 0), ("Allocated", 103), ("Preempting", 201), ("Open", 501))
+
+
+def test_position_is_the_marketplaces_time_or_the_end_of_the_window() -> None:
+    assert position(moment(3), moment(9), 7) == (moment(3), 7)
+    assert position(None, moment(9), 7) == (moment(9), 7)
+    late = row(9, "Allocated", 100, 600, at=103)
+    assert sorted([*LIFE[1:], late], key=lambda one: one.position)[0] is late
+    twins = [row(2, "Allocated", 0, 10), row(1, "Open", 0, 10)]
+    assert [one.sequence for one in sorted(twins, key=lambda one: one.position)] == [1, 2]
+
+
+def test_a_history_of_what_we_saw_only_tells_the_times() -> None:
+    assert align(LIFE, STORY) == Alignment(times([(4, 103), (7, 201), (9, 501)]), ())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_rows_and_history_means_nothing(seed: int) -> None:
+    rows, story = LIFE.copy(), STORY.copy()
+    random.Random(seed).shuffle(rows)
+    random.Random(seed + 1).shuffle(story)
+    assert align(rows, story) == align(LIFE, STORY)
+
+
+def test_a_history_with_the_newest_first() -> None:
+    assert align(LIFE, STORY[::-1]) == align(LIFE, STORY)
+
+
+def test_steps_of_one_second_keep_their_order_whichever_way_the_history_runs() -> None:
+    story = told(("Open", 0), ("Paused", 50), ("Open", 50), ("Allocated", 103))
+    assert align([], story).missing == align([], story[::-1]).missing == tuple(story)
+    twins = told(("Paused", 50), ("Open", 50))
+    assert align([], twins).missing == tuple(twins)
+    rows = [row(2, "Paused", 45, 50), row(3, "Open", 49, 55)]
+    assert align(rows, told(("Open", 50), ("Paused", 50))) == Alignment(times([(2, 50), (3, 50)]), ())
+
+
+def test_what_fell_between_two_polls_is_missing() -> None:
+    rows = [row(1, "Allocated", 0, 5), row(2, "Allocated", 600, 605)]
+    story = told(("Allocated", 3), ("Preempting", 100), ("Open", 400), ("Allocated", 601))
+    assert align(rows, story) == Alignment(times([(1, 3), (2, 601)]), tuple(story[1:3]))
+
+
+def test_aligning_twice_changes_nothing() -> None:
+    story = [*STORY, *told(("Paused", 300), ("Open", 310))]
+    first = align(LIFE, story)
+    assert first.missing == tuple(told(("Paused", 300), ("Open", 310)))
+    rows = [replace(one, occurred_at=first.times.get(one.sequence, one.occurred_at)) for one in LIFE]
+    assert align(rows, story) == Alignment({}, first.missing)
+    rows += [row(20 + n, one.after, 200, 900) for n, one in enumerate(first.missing)]
+    rows[-2:] = [replace(one, occurred_at=step.at) for one, step in zip(rows[-2:], first.missing, strict=True)]
+    assert align(rows, story) == Alignment()
+
+
+@pytest.mark.parametrize(
+    ("start", "seen", "at", "fits"),
+    [
+        (100, 105, 103, True),
+        (100, 105, 105, True),
+        (100, 105, 106, True),  # whole seconds here, fractions there
+        (100, 105, 106.5, False),
+        (100, 105, 99.5, True),
+        (100, 105, 99, False),
+        (100, 105, 50, False),
+        (None, 105, -9999, True),
+        (None, 105, 107, False),
+    ],
+)
+def test_a_step_fits_a_row_whose_window_holds_it(start: float | None, seen: float, at: float, fits: bool) -> None:
+    story = told(("Open", at))
+    expected = Alignment(times([(1, at)])) if fits else Alignment({}, tuple(story))
+    assert align([row(1, "Open", start, seen)], story) == expected
+
+
+@pytest.mark.parametrize(("at", "fits"), [(50, True), (51, True), (49, True), (51.5, False), (48.5, False)])
+def test_a_row_whose_time_is_known_fits_that_time_only(at: float, fits: bool) -> None:
+    story = told(("Open", at))
+    assert align([row(1, "Open", 0, 100, at=50)], story) == Alignment({}, () if fits else tuple(story))
+
+
+def test_a_step_never_fits_a_row_of_another_status() -> None:
+    story = told(("Paused", 3))
+    assert align([row(1, "Open", 0, 5)], story) == Alignment({}, tuple(story))
+
+
+def test_of_two_rows_of_one_status_each_gets_its_own_step() -> None:
+    rows = [row(1, "Open", 0, 10), row(2, "Open", 5, 20)]
+    assert align(rows, told(("Open", 7), ("Open", 8))) == Alignment(times([(1, 7), (2, 8)]))
+    assert align(rows, told(("Open", 7))) == Alignment(times([(1, 7)]))
+    assert align(rows, told(("Open", 15))) == Alignment(times([(2, 15)]))
+    assert align(rows, told(("Open", 6), ("Open", 7), ("Open", 8))).missing == tuple(told(("Open", 8)))
+
+
+def test_a_row_keeps_its_step_though_a_neighbour_of_its_window_happened_later() -> None:
+    """A paused and an open row of one window: the history says in which order they came."""
+    rows = [row(1, "Paused", 0, 100), row(2, "Open", 0, 100)]
+    assert align(rows, told(("Open", 50), ("Paused", 60))) == Alignment(times([(1, 60), (2, 50)]))
+
+
+def test_nothing_and_nothing() -> None:
+    assert align([], []) == Alignment()
+    assert align(LIFE, []) == Alignment()
+    assert align([], STORY).missing == tuple(STORY)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["Open", "Allocated", "Paused"]), st.integers(1, 40)), max_size=12),
+    st.lists(st.integers(1, 90), max_size=8),
+)
+def test_whatever_was_watched_every_step_is_there_once(steps: list[tuple[str, int]], pauses: list[int]) -> None:
+    """A true story, and the rows of someone who polled it now and then. Alignment adds just what was not seen."""
+    story: list[Told] = []
+    now = 0
+    for after, later in steps:
+        now += later
+        if not story or story[-1].after != after:
+            story.append(Told(after, moment(now)))
+    rows: list[Row] = []
+    last, now = 0, 0
+    for pause in pauses:
+        last, now = now, now + pause
+        happened = [one.after for one in story if one.at <= moment(now)]
+        held = rows[-1].after if rows else None
+        if happened and happened[-1] != held:
+            rows.append(row(len(rows) + 1, happened[-1], last, now))
+    found = align(rows, story)
+    assert found.times.keys() == {one.sequence for one in rows}
+    assert sorted([one.at for one in found.missing] + list(found.times.values())) == [one.at for one in story]
+    known = [replace(one, occurred_at=found.times[one.sequence]) for one in rows]
+    added = [Row(100 + n, one.after, None, moment(9999), one.at) for n, one in enumerate(found.missing)]
+    assert align([*known, *added], story) == Alignment()
