@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mithrild import __version__
 from mithrild.errors import ConfigError, MithrildError
+from mithrild.sandbox.arguments import SEED, SPEED, add_arguments, port, speed
 from mithrild.wire import EXIT_FAILED, EXIT_USAGE
 
 EXAMPLES = """\
@@ -24,8 +25,7 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code: 0, 1 for what keeps the daemon from running, 2 for wrong usage or configuration."""
-    words = sys.argv[1:] if argv is None else argv
-    args = _parser(words).parse_args(words)
+    args = _parser().parse_args(argv)
     try:
         code: int = args.command(args)
     except ConfigError as error:
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _parser(words: list[str]) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="mithrild",
@@ -54,38 +54,19 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="the daemon", description="Runs the daemon until SIGTERM or Ctrl-C.")
     run.add_argument("--config", type=Path, metavar="FILE", help="instead of $XDG_CONFIG_HOME/mithrild/config.toml")
     run.add_argument("--sandbox", action="store_true", help="watch a marketplace in a box, in the same process")
-    run.add_argument("--port", type=_port, default=0, help="with --sandbox: its port on 127.0.0.1 (any)")
-    run.add_argument("--speed", type=_speed, default=60.0, help="with --sandbox: times faster than life (%(default)g)")
-    run.add_argument("--seed", type=int, default=7, help="with --sandbox: same seed, same market (%(default)s)")
+    run.add_argument("--port", type=port, default=0, help="with --sandbox: its port on 127.0.0.1 (any)")
+    run.add_argument("--speed", type=speed, default=SPEED, help="with --sandbox: times faster than life (%(default)g)")
+    run.add_argument("--seed", type=int, default=SEED, help="with --sandbox: same seed, same market (%(default)s)")
     run.set_defaults(command=_run)
 
     sandbox = commands.add_parser("sandbox", help="a marketplace in a box, on loopback")
-    if words[:1] == ["sandbox"]:  # its options are its own, and its imports take most of a second
-        from mithrild.sandbox.server import add_arguments
-
-        add_arguments(sandbox)
+    add_arguments(sandbox)
     sandbox.set_defaults(command=_sandbox)
 
     check = commands.add_parser("check-config", help="read the configuration, tell all that is wrong, and exit")
     check.add_argument("--config", type=Path, metavar="FILE", help="instead of $XDG_CONFIG_HOME/mithrild/config.toml")
     check.set_defaults(command=_check)
     return parser
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
-    return int(text)
-
-
-def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give a number from above 0 to 10000")
-    return speed
 
 
 def _run(args: argparse.Namespace) -> int:

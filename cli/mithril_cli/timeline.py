@@ -17,8 +17,8 @@ COLUMNS = (
     Column("WHEN"),
     Column("WHAT", least=8),
     Column("CHANGE", least=12),
-    Column("LASTED"),
-    Column("NOTE", least=8, rank=1),
+    Column("LASTED", rank=1),
+    Column("NOTE", least=8, rank=2),
 )
 
 

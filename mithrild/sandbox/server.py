@@ -17,15 +17,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from mithrild.sandbox.app import create_app
+from mithrild.sandbox.arguments import SEED, SPEED
 from mithrild.sandbox.catalog import KEY, PROJECT
 from mithrild.sandbox.faults import Connections, Faults
 from mithrild.sandbox.ledger import Ledger
 from mithrild.sandbox.market import Market
 
 HOST = "127.0.0.1"
-PORT = 8810
-SPEED = 60.0
-SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +80,6 @@ async def running(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
         server.should_exit = True
         await serving
         listener.close()
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=PORT, help="port on 127.0.0.1, 0 for any (%(default)s)")
-    parser.add_argument(
-        "--speed", type=_speed, default=SPEED, help="how many times faster than life things go (%(default)g)"
-    )
-    parser.add_argument("--seed", type=int, default=SEED, help="same seed, same market (%(default)s)")
-    parser.add_argument("--ssh", type=_endpoint, metavar="HOST:PORT", help="address given for every instance")
-    parser.add_argument("--paused", action="store_true", help="hold no auctions: only the control API moves things")
-    parser.add_argument("--no-demo", action="store_true", help="start without the demonstration bids")
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -154,26 +141,3 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
-    return int(text)
-
-
-def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give a number from above 0 to 10000")
-    return speed
-
-
-def _endpoint(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form HOST:PORT")
-    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -12,7 +13,18 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import Daemon, Sandbox, lines, wait_for, write_config, write_hook
+from tests.acceptance.harness import (
+    BIN,
+    Daemon,
+    Process,
+    Sandbox,
+    clean_env,
+    lines,
+    run_ml,
+    wait_for,
+    write_config,
+    write_hook,
+)
 
 READY_CAP = 20.0
 
@@ -193,3 +205,20 @@ def test_a_daemon_that_starts_while_the_marketplace_is_away_serves_the_record(tm
 def fleet_events(daemon: Daemon) -> list[dict[str, Any]]:
     """Those of bids and instances; a cluster of the sandbox becomes available in its own time."""
     return [event for event in daemon.events() if not event["type"].startswith("cluster.")]
+
+
+def test_a_second_rehearsal_leaves_the_first_alone(tmp_path: Path) -> None:
+    env = clean_env(tmp_path)
+    argv = [str(BIN / "mithrild"), "run", "--sandbox"]
+    with Process(argv, env, tmp_path / "first.log") as first:
+        wait_for("the first", lambda: "In a second terminal" in first.said())
+        found = re.search(r"MITHRILD_SOCKET=(\S+)", first.said())
+        assert found is not None
+        env |= {"MITHRILD_SOCKET": found[1]}
+        with Process(argv, env, tmp_path / "second.log") as second:
+            assert second.wait() == 1
+            assert f"process {first.pid}" in second.said()
+        listed = run_ml(env, "instance", "list")
+        assert listed.returncode == 0
+        assert "train" in listed.stdout
+        assert first.stop() == 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mithrild.errors import KeyRefused, MarketplaceError
+from mithrild.store import read
+from tests.integration.sandbox_server import PROJECT
 from tests.integration.watch_rig import Rig, with_rig
 
 FAULTS: tuple[tuple[str, dict[str, int]], ...] = (
@@ -217,5 +220,52 @@ def test_a_thousand_bids_are_first_seen_and_then_followed(tmp_path: Path) -> Non
         await rig.visitor.force(bid, "preempt")
         await rig.tick()
         assert sorted(rig.events()) == ["bid.preempting"] + ["instance.preempting"] * 4
+
+    with_rig(tmp_path, story)
+
+
+def test_a_bid_that_cannot_be_read_does_not_hide_the_ends_of_others(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        broken = await rig.visitor.running("broken")
+        ending = await rig.visitor.running("ending")
+        await rig.tick()
+        await rig.fault("bad_item", "/v2/spot/bids", fid=broken)
+        await rig.fault("not_json", f"/v2/spot/bids/{broken}")
+        await rig.visitor.force(ending, "terminate")
+        await rig.visitor.turn(600)
+        tick = await rig.tick()
+        assert tick.complete, tick.trouble
+        assert tick.set_aside
+        assert rig.events() == ["bid.terminated", "instance.terminated"]
+
+    with_rig(tmp_path, story)
+
+
+def test_instances_that_only_a_bid_knows_do_not_hold_up_the_first_sight(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        bid = await rig.visitor.running(quantity=30)
+        await rig.fault("empty_page", "/v2/instances")
+        assert (await rig.tick()).complete
+        assert bid in rig.fleet().bids
+        assert rig.fleet().instances == {}
+        await rig.no_faults()
+        await rig.tick()
+        assert len(rig.fleet().instances) == 30
+
+    with_rig(tmp_path, story)
+
+
+def test_a_deadline_is_kept_in_the_terms_of_our_own_clock(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.visitor.turn(3600)  # the marketplace's clock is an hour ahead
+        bid = await rig.visitor.running()
+        await rig.tick()
+        await rig.visitor.force(bid, "preempt")
+        await rig.tick()
+        with rig.database.read() as connection:
+            notices = read.open_notices(connection, PROJECT)
+        for notice in notices.values():
+            assert not notice.estimated
+            assert abs(notice.deadline - notice.opened_at - timedelta(minutes=5)) < timedelta(seconds=10)
 
     with_rig(tmp_path, story)

@@ -14,7 +14,7 @@ import time
 import httpx
 import pytest
 
-COMMAND = (sys.executable, "-W", "error", "-m", "mithrild.sandbox")
+COMMAND = (sys.executable, "-W", "error", "-m", "mithrild", "sandbox")
 CAP = 30.0
 
 
