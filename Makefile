@@ -1,4 +1,5 @@
 # Everything runs in .venv, which is made here: nothing but make and Python 3.11 or newer is needed beforehand.
+# Tests mostly wait for processes of their own, so four at a time suit two cores.
 # make PYTHON=/usr/bin/python3.12 takes another Python; make test ARGS='-k socket' hands words on to pytest.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ run: $(READY)
 	$(BIN)/mithrild run --sandbox
 
 test: $(READY)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 4 $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check

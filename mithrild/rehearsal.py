@@ -31,7 +31,7 @@ def run(config_file: Path | None, env: Mapping[str, str], *, port: int, speed: f
     from mithrild.sandbox import server  # only those who rehearse pay for loading it
 
     folder = Path(state_home(dict(env))).absolute() / FOLDER
-    own = {**env, "MITHRILD_SOCKET": str(folder / SOCKET_NAME)}  # never the real daemon's
+    own = {**env, "MITHRILD_SOCKET": str(_socket_folder(env, folder) / SOCKET_NAME)}  # never the real daemon's
     sandbox = server.build(speed=speed, seed=seed)
 
     async def both() -> None:
@@ -56,6 +56,11 @@ def run(config_file: Path | None, env: Mapping[str, str], *, port: int, speed: f
             await App(config, configure, own, on_ready=ready, new_record=True).run()
 
     asyncio.run(both())
+
+
+def _socket_folder(env: Mapping[str, str], folder: Path) -> Path:
+    runtime = env.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / FOLDER if runtime and Path(runtime).is_dir() else folder
 
 
 def _configuration(

@@ -65,7 +65,9 @@ def build(parts: Parts) -> ASGIApp:
     routes = [Route(f"/{API_VERSION}/events/stream", Stream(), methods=["GET"])]
     routes += [route(path, handle) for path, handle in ROUTES.items()]
     handlers = {Refusal: _refused, HTTPException: _http, StoreError: _store, Exception: _broken}
-    return _NoBrowsers(Starlette(routes=routes, exception_handlers=handlers))  # type: ignore[arg-type]  # invariance
+    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # invariance
+    app.router.redirect_slashes = False
+    return _NoBrowsers(app)
 
 
 class _NoBrowsers:

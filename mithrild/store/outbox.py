@@ -203,7 +203,7 @@ def void_leases(database: Database, now: datetime) -> None:
             update(_deliveries).where(_deliveries.c.state == "running").values(state="pending", lease=None, next_at=now)
         )
         # A notice may have ended while its delivery ran: then there is nothing left to repeat it for.
-        over = _notices.c.ended_at.is_not(None) & (_notices.c.sequence == _deliveries.c.sequence)
+        over = _notices.c.ended_at.is_not(None) & (_notices.c.sequence == _deliveries.c.notice)
         ended_how = select(_notices.c.ended_how).where(over).correlate(_deliveries)
         connection.execute(
             update(_deliveries)

@@ -107,9 +107,11 @@ class Sandbox(Process):
     def delete(self, path: str) -> None:
         self._http.delete(path).raise_for_status()
 
-    def bid_fid(self, name: str) -> str:
-        found = self.get(f"/v2/spot/bids?name={name}")["data"]
-        return str(found[0]["fid"])
+    def force(self, bid: str, verb: str) -> bool:
+        """Whether the sandbox could: what makes no sense at the moment it answers with 409."""
+        answer = self._http.post(f"/sandbox/bids/{bid}/{verb}")
+        assert answer.status_code in (200, 409), answer.text
+        return answer.status_code == 200
 
     def place(self, name: str, quantity: int = 1, price: str = "$90.00") -> str:
         auction = self.get("/v2/spot/availability")[0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,7 +210,8 @@ def fleet_events(daemon: Daemon) -> list[dict[str, Any]]:
 
 
 def test_a_second_rehearsal_leaves_the_first_alone(tmp_path: Path) -> None:
-    env = clean_env(tmp_path)
+    runtime = Path(tempfile.mkdtemp(prefix="m"))  # a socket's path must be short
+    env = clean_env(tmp_path) | {"XDG_RUNTIME_DIR": str(runtime)}
     argv = [str(BIN / "mithrild"), "run", "--sandbox"]
     with Process(argv, env, tmp_path / "first.log") as first:
         wait_for("the first", lambda: "In a second terminal" in first.said())
@@ -222,3 +225,4 @@ def test_a_second_rehearsal_leaves_the_first_alone(tmp_path: Path) -> None:
         assert listed.returncode == 0
         assert "train" in listed.stdout
         assert first.stop() == 0
+    shutil.rmtree(runtime)

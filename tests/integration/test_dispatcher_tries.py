@@ -1,0 +1,158 @@
+"""A delivery that is tried again: under one id, with growing gaps, and never without an end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mithrild.config import Hook
+from mithrild.hooks.survivors import DELIVERY_MARK, survivors
+from mithrild.store.database import Database
+from tests.integration.store_builders import (
+    PREEMPTING,
+    STARTING,
+    HandClock,
+    a_bid,
+    a_rule,
+    a_script,
+    an_instance,
+    deliveries,
+    dispatching,
+    keep,
+    opened,
+    poll,
+    seen_at,
+    sql,
+    until,
+    until_it_says,
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with opened(tmp_path / "state") as database:
+        keep(database, poll(0, a_bid(), an_instance()))
+        yield database
+
+
+def a_hook(run: tuple[str, ...], **rest: Any) -> Hook:
+    return Hook(name="hook", on=("*",), run=run, **rest)
+
+
+def see(database: Database, status: str, seconds: float = 10) -> None:
+    """The machine takes a step, of which the hook is to be told."""
+    keep(database, poll(seconds, an_instance(status=status), whole=frozenset()), [a_rule("hook")])
+
+
+def states(database: Database) -> set[str]:
+    return {state for (state,) in deliveries(database, "state")}
+
+
+def starts(log: Path) -> list[list[str]]:
+    return [line.split() for line in log.read_text().splitlines()]
+
+
+def test_exit_75_is_tried_again_under_the_same_id_until_it_is_done(database: Database, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run = a_script(
+        tmp_path / "hook",
+        f'echo "$MITHRILD_DELIVERY $MITHRILD_ATTEMPT $MITHRILD_EVENT_ID" >> {log}',
+        '[ "$MITHRILD_ATTEMPT" = 4 ] || exit 75',
+    )
+    see(database, STARTING)
+    clock = HandClock(60)
+
+    async def main() -> None:
+        async with dispatching(database, a_hook(run), clock=clock) as dispatcher:
+            for tries in (1, 2, 3):
+                waiting = ("pending", tries, "asked to be tried again (exit code 75)")
+                await until_it_says(database, "state, attempts, reason", waiting)
+                ((due,),) = deliveries(database, "next_at")
+                gap = (datetime.fromisoformat(due) - clock.now()).total_seconds()
+                longest = 10 * 2 ** (tries - 1)
+                assert longest / 2 <= gap <= longest
+                clock.time = datetime.fromisoformat(due)
+                dispatcher.wake()
+            await until(lambda: states(database) == {"done"})
+
+    asyncio.run(main())
+    ((id, attempts, event),) = sql(
+        database, "SELECT d.id, attempts, e.id FROM deliveries d JOIN events e USING (sequence)"
+    )
+    assert starts(log) == [[id, str(number), event] for number in (1, 2, 3, 4)]
+    assert attempts == 4
+
+
+def test_after_so_many_tries_a_delivery_is_dead(database: Database, tmp_path: Path) -> None:
+    see(database, STARTING)
+    clock = HandClock(60)
+
+    async def main() -> None:
+        async with dispatching(
+            database, a_hook(a_script(tmp_path / "hook", "exit 75"), tries=3), clock=clock
+        ) as dispatcher:
+            for tries in (1, 2):
+                await until_it_says(database, "state, attempts", ("pending", tries))
+                clock.time += timedelta(hours=1)
+                dispatcher.wake()
+            await until(lambda: states(database) == {"dead"})
+
+    asyncio.run(main())
+    assert deliveries(database, "attempts, reason, next_at") == [
+        (3, "asked to be tried again (exit code 75); that was try 3 of 3", None)
+    ]
+
+
+def test_tries_of_a_notice_fit_before_its_deadline_however_few_tries_a_hook_has(
+    database: Database, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    run = a_script(tmp_path / "hook", f'echo "$MITHRILD_REMAINING_SECONDS" >> {log}', "exit 75")
+    see(database, PREEMPTING, seconds=59)
+    deadline = seen_at(59 + 300)
+    clock = HandClock(60)
+    gaps = []
+
+    async def main() -> None:
+        async with dispatching(database, a_hook(run, tries=1), clock=clock) as dispatcher:
+            tries = 0
+            while True:
+                tries += 1
+                await until_it_says(database, "attempts", (tries,))
+                await until(lambda: states(database) != {"running"})
+                if states(database) != {"pending"}:
+                    return
+                ((due,),) = deliveries(database, "next_at")
+                gaps.append((datetime.fromisoformat(due) - clock.now()).total_seconds())
+                clock.time = datetime.fromisoformat(due)
+                dispatcher.wake()
+
+    asyncio.run(main())
+    assert gaps[:5] == [2, 5, 10, 20, 40]
+    assert len(gaps) >= 8
+    assert clock.now() == deadline - timedelta(seconds=1)
+    remaining = [int(line) for (line,) in starts(log)]
+    assert remaining[0] == 300
+    assert remaining == sorted(remaining, reverse=True)
+    assert remaining[-1] == 1
+    assert deliveries(database, "state, reason") == [
+        ("expired", "asked to be tried again (exit code 75); its deadline leaves no time for another try")
+    ]
+
+
+def test_nothing_of_a_try_is_at_work_when_the_next_begins(database: Database, tmp_path: Path) -> None:
+    """A child that left the process group would go on beside the second try."""
+    run = a_script(tmp_path / "hook", "setsid sleep 60 >/dev/null 2>&1 &", "exit 75")
+    see(database, STARTING)
+
+    async def main() -> None:
+        async with dispatching(database, a_hook(run)):
+            await until_it_says(database, "state, attempts", ("pending", 1))
+
+    asyncio.run(main())
+    assert survivors(DELIVERY_MARK, [id for (id,) in deliveries(database, "id")]) == []
