@@ -53,12 +53,13 @@ def main() -> None:
         inventory.keep_projects(database, [Project("p", "p")])
         tickets = iter(range(1, 1_000))
 
-        def commit(preempted: int = 0) -> None:
-            record(database, snapshot(next(tickets), preempted), RULES, host="h", window=lambda _: None)
+        def commit(preempted: int = 0, changed: bool = True) -> None:
+            seen = snapshot(next(tickets), preempted)
+            record(database, seen, RULES, host="h", window=lambda _: None, changed=changed)
 
         print(f"{BIDS} bids of {EACH} instances:")
         timed("first sight", commit)
-        timed("a poll in which nothing changed", commit, 5)
+        timed("a poll in which nothing changed: its commit", lambda: commit(changed=False), 5)
         timed(f"{PREEMPTED} bids preempted at once, 3 hooks each", lambda: commit(PREEMPTED))
 
         def claim() -> None:
