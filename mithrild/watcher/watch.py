@@ -145,15 +145,22 @@ class Watch:
             return
         projects = await self._find_projects()
         await asyncio.to_thread(inventory.keep_projects, self._database, projects)
-        every = lambda: self._config().poll.instances  # noqa: E731
-        self._pollers = [
-            Poller(one.fid, self._marketplace, self._database, self.recorder, self._clock, every) for one in projects
-        ]
+        self._pollers = [self._poller(project) for project in projects]
         logger.info("watching {}", ", ".join(f"{project.name} ({project.fid})" for project in projects))
         # These run beside the first look at bids, which waits for none of them.
         self._cadence.add(Beat("inventory", self._inventory))
         self._cadence.add(Beat("prices", self._prices))
         self._cadence.add(Beat("clusters", self._clusters))
+
+    def _poller(self, project: Project) -> Poller:
+        return Poller(
+            project.fid,
+            self._marketplace,
+            self._database,
+            self.recorder,
+            self._clock,
+            lambda: self._config().poll.instances,
+        )
 
     async def _find_projects(self) -> list[Project]:
         """From the record if it holds all that are wanted: then nothing else must answer before the first poll."""
