@@ -27,7 +27,7 @@ from mithrild.api.server import build, make_server
 from mithrild.api.socket import BoundSocket, bind
 from mithrild.clock import Clock, SystemClock
 from mithrild.config import Config, restart_needed
-from mithrild.errors import ConfigError, MithrildError, StoreError
+from mithrild.errors import ConfigError, ForeignAccount, MithrildError
 from mithrild.fleet.event import stamp
 from mithrild.hooks.dispatcher import Dispatcher
 from mithrild.lock import StateLock
@@ -234,7 +234,7 @@ class App:
             else:
                 logger.error("a write has hung for {:.0f} s; only a restart helps", time.monotonic() - since)
 
-    def _give_up(self, error: StoreError) -> None:
+    def _give_up(self, error: ForeignAccount) -> None:
         self._fatal = error
         self._stop.set()
 

@@ -19,6 +19,10 @@ class StoreError(MithrildError):
     """The database cannot be used as it is. It is left as it was found."""
 
 
+class ForeignAccount(StoreError):
+    """The record belongs to another account than the key."""
+
+
 class LockHeld(MithrildError):
     """Another daemon holds the lock of this state folder, or answers on its socket."""
 
@@ -40,6 +44,10 @@ class Unreachable(MarketplaceError):
 
 class KeyRefused(MarketplaceError):
     """401 or 403: the key is missing, wrong, or may not do this. It proves nothing about the fleet."""
+
+
+class KeyUnusable(KeyRefused):
+    """There is no key, or one that no request can carry: the marketplace was not even asked."""
 
 
 class NotFound(MarketplaceError):

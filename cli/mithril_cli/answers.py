@@ -59,7 +59,8 @@ def stale_line(freshness: Object) -> str | None:
     seconds, reason = number(freshness.get("age_seconds")), words(freshness.get("reason"), "")
     why = f": {reason}" if reason else ""
     if seconds is None:
-        return f"no poll has been completed yet{why}"
+        untold = "the age of this cannot be told" if freshness.get("as_of") else "no poll has been completed yet"
+        return f"{untold}{why}"
     return f"this is {times.age(seconds)} old{why}"
 
 

@@ -57,10 +57,6 @@ def colours() -> bool:
     return terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def painted(text: str, code: str) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if code and colours() else text
-
-
 def room() -> int | None:
     """Columns of the terminal; None where the output is no terminal, and so has no width to fit."""
     if not terminal():

@@ -19,9 +19,10 @@ from pydantic import SecretStr
 
 from mithrild import __version__
 from mithrild.clock import Clock
-from mithrild.errors import BrokenAnswer, ConfigError, KeyRefused, RequestRefused, Unreachable
+from mithrild.errors import BrokenAnswer, ConfigError, KeyUnusable, RequestRefused, Unreachable
 from mithrild.fleet.schedule import backoff
 from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.pauses import Pauses
 from mithrild.marketplace.refusal import KEY_ADVICE, http_date, plain, refusal, server_words, unreachable
 
 TRIES = 3
@@ -62,6 +63,7 @@ class Transport:
     ) -> None:
         self.skew: timedelta | None = None
         self._clock, self._tickets, self._budget = clock, tickets, budget
+        self._pauses = Pauses(clock)
         self._draw: Callable[[], float] = SystemRandom().random
         self._overall_timeout, self._size_limit = overall_timeout, size_limit
         base = _base(api_url)
@@ -92,6 +94,7 @@ class Transport:
         self._usable_key()  # refused before it costs a request of the budget
         what = self.plain(what)
         for attempt in itertools.count(1):
+            await self._pauses.over(path, patience=0.0 if urgent else LONGEST_PATIENCE)
             await self._budget.take(urgent)
             if attempt == 1:
                 began = self._clock.monotonic()
@@ -108,10 +111,10 @@ class Transport:
 
     def _usable_key(self) -> str:
         if self._secret is None:
-            raise KeyRefused(f"no API key is set; {KEY_ADVICE}")
+            raise KeyUnusable(f"no API key is set; {KEY_ADVICE}")
         # Such a key cannot stand in a header, and the HTTP library would quote it in its own error.
         if not all("!" <= letter <= "~" for letter in self._secret):
-            raise KeyRefused(f"the API key has characters that no key has; {KEY_ADVICE}")
+            raise KeyUnusable(f"the API key has characters that no key has; {KEY_ADVICE}")
         return self._secret
 
     async def _ask(self, path: str, params: Mapping[str, str], what: str) -> Answer:
@@ -135,7 +138,10 @@ class Transport:
         if not response.is_success:
             theirs = self._clock.now() + (self.skew or timedelta())
             words = self.plain(server_words(body))
-            raise refusal(self.host, what, response.status_code, response.headers, words, theirs)
+            refused = refusal(self.host, what, response.status_code, response.headers, words, theirs)
+            if isinstance(refused, Unreachable):
+                self._pauses.note(path, response.status_code, refused)
+            raise refused
         return Answer(self._json(body, what), ticket)
 
     def _request(self, path: str, params: Mapping[str, str], what: str) -> httpx.Request:

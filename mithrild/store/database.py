@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
-from mithrild.errors import StoreError
+from mithrild.errors import ForeignAccount, StoreError
 from mithrild.store.engine import open_database
 from mithrild.store.tables import Meta, table_of
 
@@ -64,7 +64,7 @@ class Database:
             raise StoreError(f"cannot read {self.path}: {error.orig}") from error
 
     def claim_for(self, api_url: str, organization: str | None) -> None:
-        """Ties the record to one account, or raises StoreError if it is another's.
+        """Ties the record to one account, or raises ForeignAccount if it is another's.
 
         Without an organization nobody has answered at that address yet: it is compared, and not written down.
         """
@@ -75,7 +75,7 @@ class Database:
                 if value is None:
                     continue
                 if key in held and held[key] != value:
-                    raise StoreError(
+                    raise ForeignAccount(
                         f"{self.path} is the record of another account ({key} {held[key]}, not {value}): "
                         "use its key again, or point state_dir at another folder"
                     )

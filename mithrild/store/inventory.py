@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import SQLModel
 
@@ -35,24 +35,25 @@ def keep_prices(database: Database, auctions: Iterable[Auction], at: datetime) -
 
 
 def keep_types(database: Database, types: Sequence[InstanceType]) -> None:
-    _put(database, InstanceTypeRow, [asdict(one) for one in types])
+    with database.write() as connection:
+        _put(connection, InstanceTypeRow, [asdict(one) for one in types])
 
 
 def keep_members(database: Database, members: Sequence[Member]) -> None:
-    _put(database, MemberRow, [asdict(one) for one in members])
+    with database.write() as connection:
+        _put(connection, MemberRow, [asdict(one) for one in members])
 
 
 def keep_projects(database: Database, projects: Sequence[Project]) -> None:
     """The projects to watch, and no others. A poll cursor that is already there stays."""
     with database.write() as connection:
         connection.execute(update(_projects).values(watched=False))
-    _put(database, ProjectRow, [asdict(one) | {"watched": True} for one in projects])
+        _put(connection, ProjectRow, [asdict(one) | {"watched": True} for one in projects])
 
 
-def _put(database: Database, row: type[SQLModel], values: list[dict[str, object]]) -> None:
+def _put(connection: Connection, row: type[SQLModel], values: list[dict[str, object]]) -> None:
     if not values:
         return
     statement = upsert(table_of(row))
     rest = {name: statement.excluded[name] for name in values[0] if name != "fid"}
-    with database.write() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["fid"], set_=rest), values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["fid"], set_=rest), values)

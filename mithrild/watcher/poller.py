@@ -18,9 +18,10 @@ from mithrild.fleet.notices import unconfirmed
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read
 from mithrild.store.database import Database
+from mithrild.watcher.by_name import Trouble
 from mithrild.watcher.deadlines import ask_deadlines
 from mithrild.watcher.recorder import Recorder
-from mithrild.watcher.sight import Sight, Trouble, at_rest, statuses_by_bid
+from mithrild.watcher.sight import Sight, at_rest, statuses_by_bid
 
 BEFORE_COMMIT = 2.0  # seconds that a commit waits for deadlines
 AFTER_COMMIT = 10.0

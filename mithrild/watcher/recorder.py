@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ParamSpec, TypeVar
 
 from loguru import logger
 
@@ -16,9 +15,6 @@ from mithrild.fleet.model import Bid, Cluster, Instance, Seen, Snapshot, Thing, 
 from mithrild.fleet.routing import HookRule
 from mithrild.store.database import Database
 from mithrild.store.record import Recorded, record
-
-Parameters = ParamSpec("Parameters")
-Answer = TypeVar("Answer")
 
 _TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE, "cluster": lifecycle.CLUSTER}
 
@@ -46,6 +42,15 @@ class Recorder:
         """Commits a snapshot. `changed` is False for one that showed just what the record holds: then only the
         poll cursor moves. Raises StoreError if the disk refuses; then nothing of it was kept, and the next poll
         repairs it."""
+        # A thread cannot be cancelled, so neither is what follows its commit: what is kept is told.
+        recording = asyncio.ensure_future(self._record(seen, changed))
+        try:
+            return await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            await asyncio.wait({recording})
+            raise
+
+    async def _record(self, seen: Snapshot, changed: bool) -> Recorded:
         async with self._turn:
             seen = replace(
                 seen,
@@ -53,7 +58,7 @@ class Recorder:
                 instances=self._newer(seen.instances),
                 clusters=self._newer(seen.clusters),
             )
-            added = await _to_the_end(self._commit, seen, self._rules(), changed)
+            added = await asyncio.to_thread(self._commit, seen, self._rules(), changed)
             for group in (seen.bids, seen.instances, seen.clusters):
                 for fid, item in group.items():
                     self._newest[fid] = (item.ticket, seen.asked_at)
@@ -79,16 +84,6 @@ class Recorder:
 
     def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:
         return {fid: item for fid, item in items.items() if item.ticket >= self._newest.get(fid, (0,))[0]}
-
-
-async def _to_the_end(run: Callable[Parameters, Answer], *args: Parameters.args, **more: Parameters.kwargs) -> Answer:
-    """Runs in a thread. A thread cannot be cancelled, so neither is the wait for it: what it commits is told."""
-    working = asyncio.ensure_future(asyncio.to_thread(run, *args, **more))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        raise
 
 
 def _name(step: Transition, seen: Snapshot) -> str:

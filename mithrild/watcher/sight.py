@@ -10,30 +10,22 @@ What an answer shows is believed, also where the listing around it broke off. Wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from mithrild.clock import Clock
-from mithrild.errors import BrokenAnswer, KeyRefused, MarketplaceError, NotFound
+from mithrild.errors import KeyRefused, MarketplaceError
 from mithrild.fleet import lifecycle
-from mithrild.fleet.completeness import believable, is_live, missing
+from mithrild.fleet.completeness import missing
 from mithrild.fleet.event import group_by_bid
-from mithrild.fleet.model import Bid, Fleet, Instance, Kind, Listing, Noun, Seen, Snapshot, Thing
+from mithrild.fleet.model import Bid, Fleet, Instance, Kind, Listing, Seen, Snapshot, Thing
 from mithrild.fleet.state import count_running
 from mithrild.marketplace.client import Marketplace
+from mithrild.watcher.by_name import ByName, Trouble
 
-ASKED_BY_NAME = 50  # missing things asked for in one tick; the rest waits for the next
 PAGE = 100
 LOOKS_FOR_UNKNOWN = 2  # how often an instance is asked for that a bid names and no listing shows
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What a tick could not ask (`lines`), and what it could not read (`set_aside`), one line each."""
-
-    lines: list[str] = field(default_factory=list)
-    set_aside: list[str] = field(default_factory=list)
 
 
 class Sight:
@@ -44,6 +36,9 @@ class Sight:
     ) -> None:
         self._project, self._marketplace = project, marketplace
         self._clock, self._whole_every = clock, whole_every
+        self._bid = ByName("bid", marketplace.bid)
+        self._instance = ByName("instance", marketplace.instance_status)
+        self._cluster = ByName("cluster", marketplace.cluster)
         self._listed_at: float | None = None  # monotonic time of the last whole listing of instances
         self._unknown: dict[str, int] = {}  # instances that a bid names and no listing shows -> how often asked
 
@@ -55,11 +50,9 @@ class Sight:
         if trouble.lines:
             return seen
         seen = replace(seen, whole=seen.whole | _only("bid"))
-        lacking = missing(known, seen).bids
-        live = sum(is_live(one.value.status, one.gone) for one in known.bids.values())
-        bids, absent, resolved = await self._by_name(lacking, self._marketplace.bid, trouble, live)
-        whole = seen.whole if resolved else frozenset[Kind]()
-        return replace(seen, bids={**seen.bids, **bids}, absent=absent, whole=whole)
+        named = await self._bid(missing(known, seen).bids, known.bids, trouble)
+        whole = seen.whole if named.resolved else frozenset[Kind]()
+        return replace(seen, bids={**seen.bids, **named.found}, absent=named.absent, whole=whole)
 
     async def see_instances(self, seen: Snapshot, known: Fleet, trouble: Trouble) -> Snapshot:
         asked_at = self._clock.monotonic()
@@ -88,10 +81,9 @@ class Sight:
         listing = await self._marketplace.clusters(self._project)
         trouble.set_aside += listing.set_aside
         seen = replace(seen, clusters=_by_fid([listing]), whole=_only("cluster"))
-        lacking, live = missing(known, seen).clusters, len(known.clusters)
-        clusters, absent, resolved = await self._by_name(lacking, self._marketplace.cluster, trouble, live)
-        whole = seen.whole if resolved else frozenset[Kind]()
-        return replace(seen, clusters={**seen.clusters, **clusters}, absent=absent, whole=whole)
+        named = await self._cluster(missing(known, seen).clusters, known.clusters, trouble)
+        whole = seen.whole if named.resolved else frozenset[Kind]()
+        return replace(seen, clusters={**seen.clusters, **named.found}, absent=named.absent, whole=whole)
 
     async def _find(
         self, seen: Snapshot, known: Fleet, lacking: Sequence[str], trouble: Trouble
@@ -108,12 +100,11 @@ class Sight:
             broken = listing.broken is not None
             seen = replace(seen, instances=_by_fid([listing, Listing(tuple(seen.instances.values()))]))
         still = [fid for fid in lacking if fid not in seen.instances]
-        live = sum(is_live(one.value.status, one.gone) for one in known.instances.values())
         held = [fid for fid in still if fid in known.instances]
-        statuses, absent, resolved = await self._by_name(held, self._marketplace.instance_status, trouble, live)
+        named = await self._instance(held, known.instances, trouble)
         found = {
             fid: Seen(replace(known.instances[fid].value, status=answer.value.status), answer.ticket)
-            for fid, answer in statuses.items()
+            for fid, answer in named.found.items()
         }
         if not broken:
             # Its bid names it, and the whole listing of that bid does not have it: there is nothing to record
@@ -121,7 +112,7 @@ class Sight:
             for fid in wanted - set(held) - seen.instances.keys():
                 self._unknown[fid] = self._unknown.get(fid, 0) + 1
         instances = {**seen.instances, **found}
-        return replace(seen, instances=instances, absent=seen.absent | absent), resolved and not broken
+        return replace(seen, instances=instances, absent=seen.absent | named.absent), named.resolved and not broken
 
     def _whole_due(self, seen: Snapshot, known: Fleet) -> bool:
         if self._listed_at is None or len(known.instances) <= PAGE:
@@ -144,39 +135,6 @@ class Sight:
         if listing.broken:
             trouble.lines.append(listing.broken)
         return listing
-
-    async def _by_name(
-        self, fids: Iterable[str], ask: Callable[[str], Awaitable[Seen[Noun]]], trouble: Trouble, live: int
-    ) -> tuple[dict[str, Seen[Noun]], frozenset[str], bool]:
-        """(what was found, what answered 404, whether every question was answered).
-
-        An answer that cannot be read is one, about that thing alone: it is there, and set aside. `live` is how
-        many things of this kind the record holds to be alive.
-        """
-        fids = list(fids)
-        some = fids[:ASKED_BY_NAME]
-        resolved = len(some) == len(fids)
-        found: dict[str, Seen[Noun]] = {}
-        absent: set[str] = set()
-        for fid, answer in zip(some, await asyncio.gather(*map(ask, some), return_exceptions=True), strict=True):
-            match answer:
-                case NotFound():
-                    absent.add(fid)
-                case BrokenAnswer():
-                    trouble.set_aside.append(str(answer))
-                case KeyRefused():
-                    raise answer
-                case MarketplaceError():
-                    trouble.lines.append(str(answer))
-                    resolved = False
-                case BaseException():
-                    raise answer
-                case _:
-                    found[fid] = answer
-        if not believable(live, len(absent)):
-            trouble.lines.append(f"{len(absent)} of {live} known things are not there any more: not believed")
-            return found, frozenset(), False
-        return found, frozenset(absent), resolved
 
 
 def statuses_by_bid(fleet: Fleet) -> dict[str, list[str]]:

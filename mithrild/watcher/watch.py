@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from loguru import logger
+from pydantic import SecretStr
 
 from mithrild.clock import Clock
 from mithrild.config import Config
-from mithrild.errors import BrokenAnswer, KeyRefused, MarketplaceError, StoreError, Unreachable
+from mithrild.errors import (
+    BrokenAnswer,
+    ForeignAccount,
+    KeyRefused,
+    KeyUnusable,
+    MarketplaceError,
+    StoreError,
+    Unreachable,
+)
 from mithrild.fleet.model import Project
 from mithrild.fleet.routing import HookRule
 from mithrild.fleet.schedule import next_poll
@@ -23,12 +32,14 @@ from mithrild.health import Health
 from mithrild.logs import Trouble
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
-from mithrild.store import inventory, read
+from mithrild.store import inventory
 from mithrild.store.database import Database
 from mithrild.watcher.cadence import Beat, Cadence
 from mithrild.watcher.conditions import Condition, Conditions
 from mithrild.watcher.poller import Poller, Tick
+from mithrild.watcher.projects import find_projects
 from mithrild.watcher.recorder import Recorder
+from mithrild.watcher.rounds import Rounds
 
 KEY_AGAIN = 300.0  # seconds until a refused key is tried once more, on /me
 DISK_AGAIN = 2.0  # seconds until the next poll after one that could not be kept
@@ -49,7 +60,7 @@ class Watch:
         *,
         host: str,
         on_commit: Callable[[], None],
-        on_foreign_account: Callable[[StoreError], None],
+        on_foreign_account: Callable[[ForeignAccount], None],
     ) -> None:
         self._config, self._marketplace, self._budget = config, marketplace, budget
         self._database, self._cadence, self._clock = database, cadence, clock
@@ -59,8 +70,11 @@ class Watch:
         self._conditions = Conditions(database, config().api_url, self._rules, host, on_commit)
         self._trouble = Trouble("marketplace", clock)
         self._disk = Trouble("record", clock)
-        self._pollers: list[Poller] | None = None  # None until we know whose key this is
+        self.pollers: list[Poller] | None = None  # None until we know whose key this is
         self._failures = 0
+        self._good_key: SecretStr | None = None  # the last one that was this account's
+        self._generation = 0  # counts the keys
+        self.rounds = Rounds(config, marketplace, database, clock, self.health, self._away)
 
     def begin(self) -> None:
         self._cadence.add(Beat("poll", self.poll))
@@ -68,9 +82,13 @@ class Watch:
     def new_key(self) -> None:
         """The configuration changed: whatever was refused is tried again, at once."""
         self._marketplace.use_key(self._config().api_key)
+        self._generation += 1
         self._failures = 0
         self.health.key = "unknown"
         self._cadence.look_at_once("poll")
+
+    def _away(self) -> bool:
+        return self._failures > 0 or not self.health.reachable
 
     def _rules(self) -> Sequence[HookRule]:
         return [hook.rule() for hook in self._config().hooks]
@@ -82,9 +100,9 @@ class Watch:
         ticks: list[Tick] = []
         wait = None
         try:
-            if self._pollers is None or self.health.key != "ok":
+            if self.pollers is None or self.health.key != "ok":
                 await self._get_to_know()
-            answers = await asyncio.gather(*(poller.tick() for poller in self._pollers or ()), return_exceptions=True)
+            answers = await asyncio.gather(*(poller.tick() for poller in self.pollers or ()), return_exceptions=True)
             for answer in answers:
                 if isinstance(answer, Tick):
                     ticks.append(answer)
@@ -106,7 +124,9 @@ class Watch:
             self.health.last_error = str(error)
             wait = DISK_AGAIN
         self.health.polls += 1
-        if ticks:
+        if wait is not None:
+            pass  # what was seen is not kept: nothing can be said of it
+        elif ticks:
             await self._went(ticks, failures)
         elif failures:
             await self._failed(failures[0])
@@ -127,30 +147,38 @@ class Watch:
         return self.health.interval
 
     async def stop(self) -> None:
-        for poller in self._pollers or ():
+        for poller in self.pollers or ():
             await poller.stop()
 
     async def _get_to_know(self) -> None:
         """Whose key is this, and which projects are watched? The first time it lays down the other beats too."""
+        key, generation = self._config().api_key, self._generation
         account = await self._marketplace.me()
+        if generation != self._generation:
+            return  # that was the key from before; the poll that is wanted now asks about the new one
         try:
             await asyncio.to_thread(self._database.claim_for, self._config().api_url, account.organization)
-        except StoreError as error:
-            self._on_foreign_account(error)
-            raise
+        except ForeignAccount as error:
+            if self._good_key is None:
+                self._on_foreign_account(error)
+                raise
+            logger.error("{}; the key from before is kept", error)
+            self._marketplace.use_key(self._good_key)
+            await self._marketplace.me()
+        else:
+            self._good_key = key
+            self.health.user = account.email or account.user
         self.health.key, self.health.key_message = "ok", None
-        self.health.user = account.email or account.user
         await self._state("accepted")
-        if self._pollers is not None:
+        if self.pollers is not None:
             return
-        projects = await self._find_projects()
+        projects = await find_projects(self._config().projects, self._database, self._marketplace)
         await asyncio.to_thread(inventory.keep_projects, self._database, projects)
-        self._pollers = [self._poller(project) for project in projects]
+        self.pollers = [self._poller(project) for project in projects]
         logger.info("watching {}", ", ".join(f"{project.name} ({project.fid})" for project in projects))
         # These run beside the first look at bids, which waits for none of them.
-        self._cadence.add(Beat("inventory", self._inventory))
-        self._cadence.add(Beat("prices", self._prices))
-        self._cadence.add(Beat("clusters", self._clusters))
+        for beat in self.rounds.beats(self.pollers):
+            self._cadence.add(beat)
 
     def _poller(self, project: Project) -> Poller:
         return Poller(
@@ -161,18 +189,6 @@ class Watch:
             self._clock,
             lambda: self._config().poll.instances,
         )
-
-    async def _find_projects(self) -> list[Project]:
-        """From the record if it holds all that are wanted: then nothing else must answer before the first poll."""
-        wanted = self._config().projects
-        held = await asyncio.to_thread(self._held_projects)
-        if wanted and all(any(name in (one.fid, one.name) for one in held) for name in wanted):
-            return _chosen(wanted, held)
-        return _chosen(wanted, await self._marketplace.projects())
-
-    def _held_projects(self) -> list[Project]:
-        with self._database.read() as connection:
-            return [Project(row["fid"], row["name"]) for row in read.projects(connection, watched=False)]
 
     async def _went(self, ticks: Sequence[Tick], failures: Sequence[MarketplaceError]) -> None:
         # A listing that stays broken, or a project, is no reason to look less often: the others still tell.
@@ -206,6 +222,9 @@ class Watch:
 
     async def _refused(self, error: KeyRefused) -> float:
         missing = self._config().api_key is None
+        if not isinstance(error, KeyUnusable):
+            self.health.reachable, self._failures = True, 0  # it answered
+            await self._state("reachable")
         self.health.polls += 1
         self.health.discarded += 1
         self.health.failing_since = None
@@ -227,63 +246,3 @@ class Watch:
             await self._conditions.are(condition, self._clock.now())
         except StoreError as error:
             self._disk.failed(str(error))
-
-    async def _prices(self) -> float:
-        await self._aside(self._keep_prices)
-        return self._config().poll.prices.total_seconds()
-
-    async def _clusters(self) -> float:
-        async def poll_all() -> None:
-            for poller in self._pollers or ():
-                tick = await poller.poll_clusters()
-                self.health.put_aside(tick.set_aside)
-
-        await self._aside(poll_all)
-        return self._config().poll.clusters.total_seconds()
-
-    async def _inventory(self) -> float:
-        await self._aside(self._keep_inventory)
-        return self._config().poll.inventory.total_seconds()
-
-    async def _aside(self, ask: Callable[[], Awaitable[None]]) -> None:
-        """What is nice to have: its failures are the poll's to tell, which meets the same marketplace."""
-        if self.health.key != "ok":
-            return
-        try:
-            await ask()
-        except (MarketplaceError, StoreError) as error:
-            logger.debug("{}", error)
-
-    async def _keep_prices(self) -> None:
-        listing = await self._marketplace.auctions()
-        self.health.put_aside(list(listing.set_aside))
-        auctions = [seen.value for seen in listing.items]
-        await asyncio.to_thread(inventory.keep_prices, self._database, auctions, self._clock.now())
-
-    async def _keep_inventory(self) -> None:
-        watched = {poller.project for poller in self._pollers or ()}
-        projects = [project for project in await self._marketplace.projects() if project.fid in watched]
-        if len(projects) == len(watched):  # their names may have changed
-            await asyncio.to_thread(inventory.keep_projects, self._database, projects)
-        types = await self._marketplace.instance_types()
-        await asyncio.to_thread(inventory.keep_types, self._database, types)
-        members = await self._marketplace.teammates()
-        await asyncio.to_thread(inventory.keep_members, self._database, members)
-
-
-def _chosen(wanted: Sequence[str], there: Sequence[Project]) -> list[Project]:
-    """The wanted projects, by name or fid; without any, the only one there is. Raises MarketplaceError."""
-    choices = ", ".join(f"{project.name} ({project.fid})" for project in there)
-    if not wanted:
-        if len(there) == 1:
-            return list(there)
-        raise MarketplaceError(
-            f"no project is named; set MITHRIL_PROJECT, or projects in config.toml, to one of: {choices}"
-        )
-    chosen: dict[str, Project] = {}
-    for name in wanted:
-        found = [project for project in there if name in (project.fid, project.name)]
-        if not found:
-            raise MarketplaceError(f"this key sees no project {name!r}; it sees: {choices or 'none'}")
-        chosen |= {project.fid: project for project in found}
-    return list(chosen.values())

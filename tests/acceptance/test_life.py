@@ -196,9 +196,8 @@ def test_a_daemon_that_starts_while_the_marketplace_is_away_serves_the_record(tm
             assert "another account" in daemon.said()
     sandbox.post("/sandbox/faults", {"path": "/v2/*", "kind": "reset", "count": 100_000})
     with Daemon(tmp_path, sandbox) as daemon:
-        listed = daemon.ml("instance", "list")
-        assert "train" in listed.stdout
-        assert "old" in listed.stderr
+        assert "train" in daemon.ml("instance", "list").stdout
+        wait_for("the note", lambda: "old" in daemon.ml("instance", "list").stderr)
         sandbox.delete("/sandbox/faults")
         wait_for("the watch", lambda: not daemon.get("/v1/status")["freshness"]["stale"])
         assert fleet_events(daemon) == []

@@ -134,7 +134,11 @@ def test_answer_is_stale_after_three_polls_and_says_why(tmp_path: Path) -> None:
         assert await fresh() == (noon, 15.5, True, "no poll has ended since then")
         api.health.last_error = "the marketplace does not answer (connection refused)"
         assert await fresh() == (noon, 15.5, True, api.health.last_error)
-        api.clock.turn_to(-3600)  # a clock set back makes nothing younger than new
+        api.clock.turn_to(-3600)  # a clock that was set back cannot tell an age
+        assert await fresh() == (noon, None, True, api.health.last_error)
+        api.health.last_error = None
+        assert await fresh() == (noon, None, True, "the clock of this machine was set back")
+        api.clock.turn_to(-1)  # a clock that is only being adjusted
         assert await fresh() == (noon, 0.0, False, None)
 
     on_socket(tmp_path, test)

@@ -76,6 +76,33 @@ def test_a_long_retry_after_is_handed_on(headers: dict[str, str]) -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize(("status", "others"), [(503, 1), (429, 0)])
+def test_until_a_pause_is_over_nothing_is_sent_that_it_forbids(status: int, others: int) -> None:
+    """503 speaks of what was asked for, 429 of all that we ask."""
+    clock, asked = HandClock(), list[Request]()
+
+    async def question(client: Marketplace) -> None:
+        for _ in range(2):
+            with pytest.raises(Unreachable, match=str(status)) as caught:
+                await client.projects()
+            assert caught.value.retry_after == 60 - sum(clock.slept)
+            await clock.sleep(20)
+        if others:
+            await client.teammates()
+        else:
+            with pytest.raises(Unreachable):
+                await client.teammates()
+        with pytest.raises(Unreachable):
+            await client.projects()
+        await clock.sleep(17)
+        await client.projects()  # three seconds are left: they are waited for
+        assert sum(clock.slept) == 60
+
+    replies = [Reply({}, status, {"Retry-After": "60"}), *[Reply([])] * (1 + others)]
+    ask(replies, question, clock=clock, asked=asked)
+    assert len(asked) == 2 + others
+
+
 def test_the_skew_comes_from_the_date() -> None:
     async def question(client: Marketplace) -> list[timedelta | None]:
         skews = [client.skew]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mithrild.errors import KeyRefused, MarketplaceError
 from mithrild.store import read
+from mithrild.store.record import Recorded, record
 from tests.integration.sandbox_server import PROJECT
 from tests.integration.watch_rig import Rig, with_rig
 
@@ -159,6 +163,32 @@ async def tick_through(rig: Rig) -> None:
         raise
     except MarketplaceError:
         pass
+
+
+def test_what_is_committed_while_the_poll_is_cancelled_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.tick()
+        await rig.visitor.place("new")
+        committing, go_on = threading.Event(), threading.Event()
+
+        def slow(*args: Any, **more: Any) -> Recorded:
+            committing.set()
+            assert go_on.wait(10)
+            return record(*args, **more)
+
+        monkeypatch.setattr("mithrild.watcher.recorder.record", slow)
+        polling = asyncio.create_task(rig.tick())
+        assert await asyncio.to_thread(committing.wait, 10)
+        polling.cancel()
+        await asyncio.sleep(0)
+        assert rig.told == 0
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await polling
+        assert rig.events() == ["bid.placed"]
+        assert rig.told == 1
+
+    with_rig(tmp_path, story)
 
 
 def test_a_refused_key_proves_nothing_about_the_fleet(tmp_path: Path) -> None:

@@ -2,91 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from mithrild.config import Config, load
-from mithrild.errors import StoreError, Unreachable
+from mithrild.errors import Unreachable
 from mithrild.fleet.model import Bid, Listing, Project
-from mithrild.marketplace.budget import RequestBudget
-from mithrild.marketplace.client import Marketplace, Tickets
 from mithrild.store import inventory, read
-from mithrild.store.database import Database
-from mithrild.watcher.cadence import Cadence
-from mithrild.watcher.watch import KEY_AGAIN, Watch
-from tests.integration.sandbox_server import PROJECT, Visitor, visit
-
-
-class HandClock:
-    """Turned by hand. Sleeping turns it too, at once."""
-
-    def __init__(self) -> None:
-        self.time = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        await asyncio.sleep(0)
-
-
-class Rig:
-    def __init__(self, visitor: Visitor, folder: Path, **env: str) -> None:
-        self.visitor, self.clock = visitor, HandClock()
-        address = str(visitor.http.base_url).rstrip("/")
-        settings = {"HOME": str(folder), "MITHRIL_API_URL": address, "MITHRIL_API_KEY": visitor.sandbox.key}
-        self.config: Config = load(None, settings | {"MITHRIL_PROJECT": PROJECT} | env)
-        self.database = Database(folder / "watch.db")
-        budget = RequestBudget(self.clock, cap=100_000)
-        self.marketplace = Marketplace(address, self.config.api_key, clock=self.clock, tickets=Tickets(), budget=budget)
-        self.foreign: list[StoreError] = []
-        self.watch = Watch(
-            lambda: self.config,
-            self.marketplace,
-            budget,
-            self.database,
-            Cadence(self.clock),
-            self.clock,
-            host="here",
-            on_commit=lambda: None,
-            on_foreign_account=self.foreign.append,
-        )
-
-    def events(self) -> list[str]:
-        with self.database.read() as connection:
-            return [type for _, _, type, _ in read.events(connection, after=0, limit=1000)]
-
-    async def fault(self, **fault: object) -> None:
-        await self.visitor.post("/sandbox/faults", fault, 201)
-
-    def asked(self) -> list[str]:
-        """The paths that were asked for since the last call."""
-        ledger = self.visitor.sandbox.ledger
-        paths = [one["path"] for one in ledger.report()["last"]]  # type: ignore[attr-defined]  # a report is JSON
-        ledger.clear()
-        return paths
-
-
-def with_rig(folder: Path, story: Callable[[Rig], Awaitable[None]], **env: str) -> None:
-    async def run(visitor: Visitor) -> None:
-        rig = Rig(visitor, folder, **env)
-        try:
-            await story(rig)
-        finally:
-            await rig.marketplace.aclose()
-            rig.database.close()
-
-    visit(run)
+from mithrild.watcher.watch import KEY_AGAIN
+from tests.integration.account_rig import Rig, with_rig
+from tests.integration.sandbox_server import PROJECT
 
 
 def test_a_refused_key_is_tried_on_me_alone_every_five_minutes(tmp_path: Path) -> None:
@@ -111,16 +38,7 @@ def test_a_new_key_is_taken_at_once(tmp_path: Path) -> None:
     async def story(rig: Rig) -> None:
         rig.watch.begin()
         assert await rig.watch.poll() == KEY_AGAIN
-        good = SecretStr(rig.visitor.sandbox.key)
-        rig.config = load(
-            None,
-            {"HOME": str(tmp_path), "MITHRIL_API_KEY": good.get_secret_value()}
-            | {
-                "MITHRIL_API_URL": rig.config.api_url,
-                "MITHRIL_PROJECT": PROJECT,
-            },
-        )
-        rig.watch.new_key()
+        rig.set_config(MITHRIL_API_KEY=rig.visitor.sandbox.key)
         await rig.watch.poll()
         assert rig.watch.health.key == "ok"
 

@@ -22,15 +22,22 @@ from tests.integration.sandbox_server import PROJECT, Visitor, visit
 
 
 class HastyClock(SystemClock):
-    """The real time, and no patience: what a client would wait between two tries passes at once."""
+    """The real time, and no patience: what a client would wait between two tries passes at once, and counts."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.005))
+        self.ahead += seconds
+        await asyncio.sleep(0.001)
 
 
 class Rig:
     def __init__(self, visitor: Visitor, folder: Path, address: str) -> None:
-        clock = HastyClock()
+        self.clock = clock = HastyClock()
         self.visitor, self.sandbox = visitor, visitor.sandbox
         self.database = Database(folder / "watch.db")
         inventory.keep_projects(self.database, [Project(PROJECT, "demo")])
@@ -38,8 +45,12 @@ class Rig:
         self.marketplace = Marketplace(
             address, SecretStr(self.sandbox.key), clock=clock, tickets=Tickets(), budget=self.budget
         )
-        self.recorder = Recorder(self.database, list, "here", lambda: None)
+        self.told = 0  # how often a commit was told of
+        self.recorder = Recorder(self.database, list, "here", self._tell)
         self.poller = Poller(PROJECT, self.marketplace, self.database, self.recorder, clock, lambda: timedelta(hours=1))
+
+    def _tell(self) -> None:
+        self.told += 1
 
     async def tick(self) -> Tick:
         return await self.poller.tick()
@@ -57,7 +68,9 @@ class Rig:
         await self.visitor.post("/sandbox/faults", {"kind": kind, "path": path, **more}, 201)
 
     async def no_faults(self) -> None:
+        """The trouble is over, and so is every Retry-After."""
         self.sandbox.faults.clear()
+        self.clock.ahead += 120.0
 
     def asked(self) -> int:
         """Requests since the last call."""

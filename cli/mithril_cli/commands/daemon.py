@@ -98,9 +98,10 @@ def _marketplace(marketplace: Object, now: float) -> str:
 
 def _freshness(freshness: Object, now: float) -> str:
     at, seconds = times.moment(freshness.get("as_of")), answers.number(freshness.get("age_seconds"))
-    if at is None or seconds is None:
+    if at is None:
         return "no complete poll yet"
-    return f"{times.local(at, now)}, {times.duration(seconds)} ago"
+    age = f"{times.duration(seconds)} ago" if seconds is not None else "by a clock that was ahead of this one"
+    return f"{times.local(at, now)}, {age}"
 
 
 def _polling(polling: Object) -> str:

@@ -1,0 +1,96 @@
+"""What is asked now and then, beside the polls: prices, clusters, and the inventory (types, members)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from mithrild.clock import Clock
+from mithrild.config import Config
+from mithrild.errors import MarketplaceError, MithrildError, StoreError
+from mithrild.health import Health
+from mithrild.logs import Trouble
+from mithrild.marketplace.client import Marketplace
+from mithrild.store import inventory
+from mithrild.store.database import Database
+from mithrild.watcher.cadence import Beat
+from mithrild.watcher.poller import Poller, Tick
+
+
+class Rounds:
+    """One beat each. `away` tells whether the marketplace as a whole is: then the polls say so, and once."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        marketplace: Marketplace,
+        database: Database,
+        clock: Clock,
+        health: Health,
+        away: Callable[[], bool],
+    ) -> None:
+        self._config, self._marketplace, self._database = config, marketplace, database
+        self._clock, self._health, self._away = clock, health, away
+        self._pollers: Sequence[Poller] = ()
+
+    def beats(self, pollers: Sequence[Poller]) -> list[Beat]:
+        self._pollers = pollers
+        poll = self._config  # asked anew each time: a reload may change how often
+        return [
+            self._beat("inventory", self._keep_inventory, lambda: poll().poll.inventory.total_seconds()),
+            self._beat("prices", self._keep_prices, lambda: poll().poll.prices.total_seconds()),
+            self._beat("clusters", self._keep_clusters, lambda: poll().poll.clusters.total_seconds()),
+        ]
+
+    def _beat(self, name: str, ask: Callable[[], Awaitable[None]], every: Callable[[], float]) -> Beat:
+        trouble = Trouble(name, self._clock)
+        failures = 0
+
+        async def run() -> float:
+            nonlocal failures
+            if self._health.key != "ok":
+                return every()
+            try:
+                await ask()
+                failures = 0
+                trouble.recovered()
+            except (MarketplaceError, StoreError) as error:
+                self._health.discarded += 1
+                failures += 1
+                # An outage may meet this beat before the polls; the second failure alone is this beat's own.
+                if failures > 1 and not self._away():
+                    trouble.failed(str(error))
+            return every()
+
+        return Beat(name, run)
+
+    async def _keep_prices(self) -> None:
+        listing = await self._marketplace.auctions()
+        self._health.put_aside(list(listing.set_aside))
+        auctions = [seen.value for seen in listing.items]
+        await asyncio.to_thread(inventory.keep_prices, self._database, auctions, self._clock.now())
+
+    async def _keep_clusters(self) -> None:
+        """Of every project, also where one of them fails."""
+        answers = await asyncio.gather(*(one.poll_clusters() for one in self._pollers), return_exceptions=True)
+        failures: list[MithrildError] = []
+        for answer in answers:
+            if isinstance(answer, Tick):
+                self._health.put_aside(answer.set_aside)
+                failures += [MarketplaceError(line) for line in answer.trouble]
+            elif isinstance(answer, MithrildError):
+                failures.append(answer)
+            else:
+                raise answer
+        if failures:
+            raise failures[0]
+
+    async def _keep_inventory(self) -> None:
+        watched = {poller.project for poller in self._pollers}
+        projects = [project for project in await self._marketplace.projects() if project.fid in watched]
+        if len(projects) == len(watched):  # their names may have changed
+            await asyncio.to_thread(inventory.keep_projects, self._database, projects)
+        types = await self._marketplace.instance_types()
+        await asyncio.to_thread(inventory.keep_types, self._database, types)
+        members = await self._marketplace.teammates()
+        await asyncio.to_thread(inventory.keep_members, self._database, members)
