@@ -14,6 +14,10 @@ from mithrild.fleet import lifecycle
 from mithrild.fleet.model import Fleet, Notice, Snapshot, Transition
 
 NOTICE = timedelta(minutes=5)
+# The `Date` of an answer has whole seconds, and answers travel: a smaller difference of clocks is none.
+CLOCKS_DIFFER = timedelta(seconds=5)
+# Where a deadline of a notice seen just now may lie, by our own clock.
+LATE, FAR = timedelta(minutes=-1), 2 * NOTICE
 # A smaller correction of a deadline is kept, but is no event.
 WORTH_TELLING = timedelta(seconds=10)
 
@@ -69,6 +73,20 @@ def follow(
         if abs(deadline - notice.deadline) > WORTH_TELLING and notice.subject in fleet.instances:
             told.append(_correction(notice, deadline, fleet, seen))
     return NoticeChanges(tuple(opened.values()), tuple(ended), tuple(corrected), tuple(told))
+
+
+def in_our_time(end_time: datetime, ahead: timedelta, now: datetime) -> datetime:
+    """A deadline that the marketplace told by its own clock, in the terms of ours.
+
+    `ahead` is the marketplace's clock minus ours, by the `Date` of its answers. A cache or a proxy may send a
+    `Date` that is not the marketplace's: a deadline that makes sense only without the shift is not shifted, or a
+    hook would come too late, or never.
+    """
+    if abs(ahead) <= CLOCKS_DIFFER:
+        return end_time
+    shifted = end_time - ahead
+    sane = [LATE <= one - now <= FAR for one in (shifted, end_time)]
+    return end_time if sane == [False, True] else shifted
 
 
 def unconfirmed(fleet: Fleet, estimated: Iterable[str]) -> list[str]:

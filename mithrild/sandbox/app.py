@@ -34,7 +34,7 @@ def create_app(market: Market, key: str, faults: Faults, ledger: Ledger, connect
     for routes in (bids_api, instances_api, inventory_api):
         app.include_router(routes.router(market), dependencies=checked)
     app.include_router(control.router(market, faults, ledger))
-    app.add_middleware(FaultLayer, faults=faults, connections=connections)
+    app.add_middleware(FaultLayer, faults=faults, connections=connections, clock=market.agenda.clock)
     app.add_middleware(Door, market=market, ledger=ledger)
     return app
 

@@ -13,11 +13,12 @@ import json
 import socket
 import struct
 from collections.abc import Callable
+from email.utils import formatdate
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -25,16 +26,19 @@ from mithrild.sandbox.ledger import of_control
 
 Kind = Literal[
     "status", "delay", "reset", "lost_answer", "truncate",
-    "not_json", "html", "cursor_loop", "empty_page", "drop_item", "bad_item",
+    "not_json", "html", "cursor_loop", "empty_page", "drop_item", "bad_item", "huge", "date_skew",
 ]  # fmt: skip
 
 _LOOP = "bm8tZW5k"
+_YEAR = 366 * 86_400.0
+_MEGABYTE = b" " * 2**20
 
 
 class Fault(BaseModel):
     """`path` is a shell pattern for the path without its query. `count` None: until it is deleted.
 
-    `status` and `retry_after` (seconds) belong to status and html, `seconds` to delay, `fid` to drop_item and
+    `status` and `retry_after` (seconds) belong to status and html, `seconds` to delay (at most 600) and date_skew,
+    which sends a `Date` that far ahead of the marketplace's clock; `megabytes` to huge, `fid` to drop_item and
     bad_item: the item meant, else the first of the page.
     """
 
@@ -45,9 +49,16 @@ class Fault(BaseModel):
     kind: Kind
     status: int = Field(default=503, ge=400, le=599)
     retry_after: int | None = Field(default=None, ge=0)
-    seconds: float = Field(default=5.0, ge=0, le=600)
+    seconds: float = Field(default=5.0, ge=-10 * _YEAR, le=10 * _YEAR)
+    megabytes: int = Field(default=50, ge=1, le=1000)
     fid: str | None = None
     count: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _delays_end(self) -> Fault:
+        if self.kind == "delay" and not 0 <= self.seconds <= 600:
+            raise ValueError("seconds of a delay must be from 0 to 600")
+        return self
 
 
 class Active(Fault):
@@ -120,8 +131,10 @@ class Connections:
 
 
 class FaultLayer:
-    def __init__(self, app: ASGIApp, faults: Faults, connections: Connections) -> None:
-        self._app = app
+    """`clock` gives the marketplace's time in seconds since the epoch."""
+
+    def __init__(self, app: ASGIApp, faults: Faults, connections: Connections, clock: Callable[[], float]) -> None:
+        self._app, self._clock = app, clock
         self._faults = faults
         self._connections = connections
 
@@ -152,6 +165,11 @@ class FaultLayer:
         status, headers, body = await _collect(self._app, scope, receive)
         if fault.kind == "lost_answer":
             await self._break(scope, receive)
+        elif fault.kind == "huge":
+            await _swell(send, status, headers, body, fault.megabytes)
+        elif fault.kind == "date_skew":
+            date = formatdate(self._clock() + fault.seconds, usegmt=True)
+            await _answer(send, status, {**headers, "date": date}, body)
         elif fault.kind == "truncate":
             await send({"type": "http.response.start", "status": status, "headers": _raw(headers, len(body))})
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
@@ -198,6 +216,15 @@ def _raw(headers: dict[str, str], length: int) -> list[tuple[bytes, bytes]]:
 async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": _raw(headers, len(body))})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _swell(send: Send, status: int, headers: dict[str, str], body: bytes, megabytes: int) -> None:
+    """The real answer and as much white space behind it: JSON still, for whoever reads it to the end."""
+    length = len(body) + megabytes * len(_MEGABYTE)
+    await send({"type": "http.response.start", "status": status, "headers": _raw(headers, length)})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    for left in range(megabytes, 0, -1):
+        await send({"type": "http.response.body", "body": _MEGABYTE, "more_body": left > 1})
 
 
 def _without_cursor(query: bytes) -> bytes:

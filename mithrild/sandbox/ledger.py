@@ -81,8 +81,10 @@ class Door:
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 asked.status = message["status"]
-                date = formatdate(self._market.agenda.clock(), usegmt=True).encode()
-                message["headers"] = [*message.get("headers", ()), (b"date", date)]
+                headers = list(message.get("headers", ()))
+                if not any(name == b"date" for name, _ in headers):  # a fault may have set a wrong one
+                    headers.append((b"date", formatdate(self._market.agenda.clock(), usegmt=True).encode()))
+                message["headers"] = headers
             await send(message)
 
         await self._app(scope, receive, dated)

@@ -8,16 +8,18 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
+from mithrild.clock import Clock
 from mithrild.errors import MarketplaceError
 from mithrild.fleet.lifecycle import NOTICED
+from mithrild.fleet.notices import in_our_time
 from mithrild.marketplace.client import Marketplace
 
 AT_ONCE = 8
-# The `Date` header has whole seconds, and answers travel: a smaller difference is none.
-CLOCKS_DIFFER = timedelta(seconds=5)
 
 
-async def ask_deadlines(marketplace: Marketplace, instances: Sequence[str], *, seconds: float) -> dict[str, datetime]:
+async def ask_deadlines(
+    marketplace: Marketplace, clock: Clock, instances: Sequence[str], *, seconds: float
+) -> dict[str, datetime]:
     """fid -> deadline, for those that answered within `seconds` in all. The others keep their estimate.
 
     The marketplace says when by its own clock. Where that clearly differs from ours, the deadline is told in
@@ -37,7 +39,7 @@ async def ask_deadlines(marketplace: Marketplace, instances: Sequence[str], *, s
                 logger.debug("no deadline of {}: {}", fid, error)
                 return
             if answer.end_time is not None and answer.status in NOTICED:
-                told[fid] = answer.end_time - _difference(marketplace)
+                told[fid] = in_our_time(answer.end_time, marketplace.skew or timedelta(), clock.now())
 
     tasks = [asyncio.create_task(ask(fid)) for fid in instances]
     try:
@@ -47,8 +49,3 @@ async def ask_deadlines(marketplace: Marketplace, instances: Sequence[str], *, s
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return told
-
-
-def _difference(marketplace: Marketplace) -> timedelta:
-    skew = marketplace.skew or timedelta(0)
-    return skew if abs(skew) > CLOCKS_DIFFER else timedelta(0)

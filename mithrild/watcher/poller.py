@@ -102,7 +102,7 @@ class Poller:
 
     async def _ask(self, instances: Sequence[str], *, seconds: float) -> dict[str, datetime]:
         self._asked_at |= dict.fromkeys(instances, self._clock.monotonic())
-        return await ask_deadlines(self._marketplace, instances, seconds=seconds)
+        return await ask_deadlines(self._marketplace, self._clock, instances, seconds=seconds)
 
     def _confirm(self, after: Fleet, notices: Mapping[str, Notice], fresh: Collection[str]) -> None:
         """After the commit, beside the ticks: asks again for deadlines that are estimated, and now and then for

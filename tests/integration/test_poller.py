@@ -28,6 +28,8 @@ FAULTS: tuple[tuple[str, dict[str, int]], ...] = (
     ("empty_page", {}),
     ("drop_item", {}),
     ("bad_item", {}),
+    ("huge", {"megabytes": 17}),
+    ("date_skew", {"seconds": 7200}),
 )
 PATHS = ("/v2/spot/bids", "/v2/spot/bids/*", "/v2/instances", "/v2/instances/*", "/v2/*")
 
@@ -285,10 +287,15 @@ def test_instances_that_only_a_bid_knows_do_not_hold_up_the_first_sight(tmp_path
     with_rig(tmp_path, story)
 
 
-def test_a_deadline_is_kept_in_the_terms_of_our_own_clock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ahead", "lie"), [(3600, 0), (0, -3600), (0, 3600), (0, 86_400)])
+def test_a_deadline_is_kept_in_the_terms_of_our_own_clock(tmp_path: Path, ahead: int, lie: int) -> None:
+    """The marketplace's clock may be ahead of ours, or a proxy may send a Date that is not the marketplace's."""
+
     async def story(rig: Rig) -> None:
-        await rig.visitor.turn(3600)  # the marketplace's clock is an hour ahead
-        bid = await rig.visitor.running()
+        await rig.visitor.turn(ahead)
+        if lie:
+            await rig.fault("date_skew", seconds=lie)
+        (bid,) = (await rig.visitor.post("/sandbox/fleet", {"bids": 1}, 201))["bids"]
         await rig.tick()
         await rig.visitor.force(bid, "preempt")
         await rig.tick()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import httpx
 import pytest
 
@@ -141,3 +143,27 @@ def _root(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
+
+
+def test_an_answer_of_many_megabytes_is_still_the_answer() -> None:
+    async def story(visitor: Visitor) -> None:
+        await ask_for(visitor, path="/v2/me", kind="huge", megabytes=3, count=1)
+        small = (await visitor.http.get("/v2/projects")).content
+        answer = await visitor.http.get("/v2/me")
+        assert len(answer.content) > 3 * 2**20 > len(small)
+        assert answer.json() == await visitor.get("/v2/me")
+
+    visit(story)
+
+
+def test_a_date_that_is_not_the_marketplaces_stands_on_a_true_answer() -> None:
+    async def story(visitor: Visitor) -> None:
+        await ask_for(visitor, path="/v2/me", kind="date_skew", seconds=-7200, count=1)
+        skewed, true = [await visitor.http.get("/v2/me") for _ in range(2)]
+        dates = [parsedate_to_datetime(answer.headers["date"]) for answer in (skewed, true)]
+        assert 7199 <= (dates[1] - dates[0]).total_seconds() <= 7230
+        assert len(skewed.headers.get_list("date")) == 1
+        assert skewed.json() == true.json()
+        await visitor.post("/sandbox/faults", {"kind": "delay", "seconds": -1}, 422)
+
+    visit(story)

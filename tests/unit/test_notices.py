@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from mithrild.fleet.model import Bid, Instance, Notice
-from mithrild.fleet.notices import follow, unconfirmed
+from mithrild.fleet.notices import follow, in_our_time, unconfirmed
 from tests.unit.fleet_builders import Watch, bid, cluster, fleet, instance, moment, notice, snapshot
 
 PREEMPTED = (
@@ -31,6 +32,25 @@ def test_an_untold_deadline_is_estimated_at_five_minutes_from_first_sight() -> N
         Notice("bid_1", 1, "preemption", moment(20), moment(320), estimated=True),
         Notice("inst_1", 1, "preemption", moment(20), moment(320), estimated=True),
     )
+
+
+@pytest.mark.parametrize(
+    ("end_time", "ahead", "ours"),
+    [
+        (300, 0, 300),
+        (300, 4, 300),  # whole seconds, and an answer's way
+        (305, 6, 299),
+        (3900, 3600, 300),  # an hour ahead, and so is what it tells
+        (-3300, -3600, 300),
+        (300, 3600, 300),  # only the Date is: by it the notice would have ended long ago
+        (300, -3600, 300),
+        (300, 86_400, 300),
+        (90_000, 3600, 86_400),  # makes sense neither way: the Date is believed
+        (300, 120, 180),  # makes sense both ways: likewise
+    ],
+)
+def test_a_deadline_is_told_in_our_time(end_time: float, ahead: float, ours: float) -> None:
+    assert in_our_time(moment(end_time), timedelta(seconds=ahead), moment(0)) == moment(ours)
 
 
 def test_one_answer_tells_the_deadline_of_the_bid_and_all_its_instances() -> None:
