@@ -61,7 +61,7 @@ def _big(fid: str, name: str, gpu: str, memory: int, cpus: int, ram: int) -> Ins
     return InstanceType(fid, name, 8, gpu, memory, "SXM", cpus, "Intel Xeon", ram, 24_000, 8)
 
 
-# A type name may have another fid in another region: two of these names do.
+# A type name may have another fid in another region: three of these names do.
 TYPES = (
     _big("it_b200usc5a01", "b200-192gb.sxm.8x", "B200", 192, 224, 2048),
     _big("it_b200eucb102", "b200-192gb.sxm.8x", "B200", 192, 224, 2048),
@@ -71,6 +71,10 @@ TYPES = (
     _big("it_a100usc2a06", "a100-80gb.sxm.8x", "A100", 80, 112, 1024),
     InstanceType("it_a100x1usc07", "a100-80gb.sxm.1x", 1, "A100", 80, "SXM", 14, "AMD EPYC", 120, 1_500, 0),
     InstanceType("it_l40smec1a08", "l40s-48gb.pcie.4x", 4, "L40S", 48, "PCIe", 64, "AMD EPYC", 512, 4_000, 0),
+    _big("it_h200euc1b09", "h200-141gb.sxm.8x", "H200", 141, 192, 2048),
+    InstanceType("it_h100x1usc10", "h100-80gb.sxm.1x", 1, "H100", 80, "SXM", 24, "Intel Xeon", 192, 3_000, 0),
+    InstanceType("it_gb200use1a11", "gb200-192gb.sxm.4x", 4, "GB200", 192, "SXM", 144, "NVIDIA Grace", 960, 12_000, 4),
+    InstanceType("it_a40usc1b12", "a40-48gb.pcie.4x", 4, "A40", 48, "PCIe", 64, "AMD EPYC", 512, 4_000, 0),
 )
 
 PLACES = (
@@ -84,6 +88,10 @@ PLACES = (
     # One fid in two regions: the region is part of the key, not of the type.
     Place("auc_a100euc1a", "it_a100x1usc07", "eu-central1-a", 32, 20, 40, 160, 190),
     Place("auc_l40smec1a", "it_l40smec1a08", "me-central1-a", 20, 40, 100, 320, 500),
+    Place("auc_h200euc1b", "it_h200euc1b09", "eu-central1-b", 16, 300, 700, 2100, 3000),
+    Place("auc_h100x1us1a", "it_h100x1usc10", "us-central1-a", 32, 30, 80, 220, 300),
+    Place("auc_gb200use1a", "it_gb200use1a11", "us-east1-a", 18, 500, 1000, 2400, 3200),
+    Place("auc_a40usc1b", "it_a40usc1b12", "us-central1-b", 24, 40, 90, 260, 400),
 )
 
 USERS = (

@@ -15,8 +15,8 @@ from mithrild.sandbox.agenda import text
 from mithrild.sandbox.faults import Active, Fault, Faults
 from mithrild.sandbox.ledger import Ledger
 from mithrild.sandbox.lifecycle import NOTICE, BidStatus, Fate
-from mithrild.sandbox.market import Market
-from mithrild.sandbox.models import dollars
+from mithrild.sandbox.market import Market, Stall
+from mithrild.sandbox.models import Price, cents, dollars
 from mithrild.sandbox.nodes import visible_address
 from mithrild.sandbox.refusals import refused, unknown
 from mithrild.sandbox.state import Bid, Instance
@@ -65,6 +65,14 @@ class MarketBody(_Body):
     paused: bool
 
 
+class PricesBody(_Body):
+    """`instance_type` by name or fid; `region` None means all that have it; `spot_price` None ends it."""
+
+    instance_type: str
+    region: str | None = None
+    spot_price: Price | None
+
+
 def router(market: Market, faults: Faults, ledger: Ledger) -> APIRouter:
     api = APIRouter(prefix="/sandbox")
     registry = market.registry
@@ -90,17 +98,7 @@ def router(market: Market, faults: Faults, ledger: Ledger) -> APIRouter:
                 "requests": ledger.total,
                 "faults": len(faults.active),
             },
-            "auctions": [
-                {
-                    "instance_type": catalog.TYPE_BY_FID[stall.place.instance_type].name,
-                    "instance_type_fid": stall.place.instance_type,
-                    "region": stall.place.region,
-                    "capacity": stall.place.capacity,
-                    "allocated": market.allocated(stall.place.key),
-                    "spot_price": dollars(stall.outcome.price_cents),
-                }
-                for stall in market.stalls.values()
-            ],
+            "auctions": [_auction(market, stall) for stall in market.stalls.values()],
             "bids": [_bid(market, bid) for bid in live],
             "ended_bids": len(registry.bids) - len(live),
             "instances": len(registry.instances),
@@ -154,6 +152,24 @@ def router(market: Market, faults: Faults, ledger: Ledger) -> APIRouter:
     async def set_market(body: MarketBody) -> State:
         market.running = not body.paused
         return {"paused": body.paused}
+
+    @api.post("/prices")
+    async def set_prices(body: PricesBody) -> list[State]:
+        """What a market costs from now on, whatever its rivals bid. Its auction is held at once."""
+        stalls = [
+            stall
+            for stall in market.stalls.values()
+            if body.instance_type in (stall.place.instance_type, catalog.TYPE_BY_FID[stall.place.instance_type].name)
+            and body.region in (None, stall.place.region)
+        ]
+        if not stalls:
+            raise unknown("Market")
+        price = None if body.spot_price is None else cents(body.spot_price)
+        least = max(stall.place.minimum_cents for stall in stalls)
+        if price is not None and price < least:
+            raise refused(409, f"The minimum price is {dollars(least)}")
+        market.ask_price(stalls, price)
+        return [_auction(market, stall) for stall in stalls]
 
     @api.get("/requests")
     async def get_requests() -> State:
@@ -237,6 +253,18 @@ def _clock(market: Market) -> State:
     return {"now": text(agenda.now), "advanced_seconds": agenda.advanced, "speed": agenda.speed}
 
 
+def _auction(market: Market, stall: Stall) -> State:
+    return {
+        "instance_type": catalog.TYPE_BY_FID[stall.place.instance_type].name,
+        "instance_type_fid": stall.place.instance_type,
+        "region": stall.place.region,
+        "capacity": stall.place.capacity,
+        "allocated": market.allocated(stall.place.key),
+        "spot_price": dollars(stall.outcome.price_cents),
+        "forced": stall.asked is not None,
+    }
+
+
 def _instance(instance: Instance) -> State:
     return {
         "fid": instance.fid,
@@ -244,6 +272,7 @@ def _instance(instance: Instance) -> State:
         "status": instance.status,
         "end_time": None if instance.end_time is None else text(instance.end_time),
         "ssh_destination": visible_address(instance),
+        "boot_disk": instance.boot_disk,
     }
 
 

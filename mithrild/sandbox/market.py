@@ -32,16 +32,25 @@ _RELOCATES_ONE_IN = 150
 
 
 class Stall:
-    """One market: a place, its rivals, and what its auctions brought."""
+    """One market: a place, its rivals, and what its auctions brought.
+
+    `asked` is a price (cents) set from outside. Then a rival whose demand no capacity meets stands in the place of
+    all others: what bids above it wins, and pays it.
+    """
 
     def __init__(self, place: Place, random: Random) -> None:
         self.place = place
         self.rivals = Rivals(place, random)
         self.outcome = Outcome(frozenset(), place.minimum_cents, None, 0)
+        self.asked: int | None = None
         self.prices: deque[tuple[float, int]] = deque(maxlen=PRICES_KEPT)
 
-    def clear(self, at: float, offers: list[Offer]) -> Outcome:
-        offers = [*self.rivals.move(at), *offers]
+    def clear(self, at: float, offers: list[Offer], scripted: list[Offer]) -> Outcome:
+        """Hold the auction at `at`: the account's offers, against the scripted ones and the rivals'."""
+        others = [*self.rivals.move(at), *scripted]
+        if self.asked is not None:
+            others = [Offer("asked", self.asked, self.place.capacity + 1, 0.0)]
+        offers = [*others, *offers]
         self.outcome = clear(self.place.capacity, offers, self.place.minimum_cents)
         self.prices.append((at, self.outcome.price_cents))
         return self.outcome
@@ -77,7 +86,7 @@ class Market:
         self._scripted: set[str] = set()
         for past in range(_PAST_AUCTIONS, 0, -1):
             for stall in self.stalls.values():
-                stall.clear(self.started_at - past * _PAST_EVERY, [])
+                stall.clear(self.started_at - past * _PAST_EVERY, [], [])
         self._open_clusters(ssh)
         if demo:
             self._open_demo()
@@ -109,6 +118,12 @@ class Market:
         """Instances of a market that are taken, by rivals or by the account, at most its capacity."""
         stall = self.stalls[key]
         return min(stall.outcome.allocated, stall.place.capacity)
+
+    def ask_price(self, stalls: list[Stall], cents: int | None) -> None:
+        """From now on these markets cost so much an instance-hour; None gives them back to their rivals."""
+        for stall in stalls:
+            stall.asked = cents
+            self._auction(stall, self.ticks)
 
     def fleet(
         self, bids: int, instances_per_bid: int, terminated_bids: int, project: str = catalog.PROJECT
@@ -159,7 +174,7 @@ class Market:
         ours = [bid for bid in self.registry.live_bids[key].values() if bid.status != BidStatus.PAUSED]
         offers = [Offer(bid.fid, bid.limit_cents, bid.quantity, bid.created_at) for bid in ours if bid.hold is None]
         scripted = scenario.surge(key, tick, now) if self._scripted else []
-        outcome = stall.clear(now, offers + scripted)
+        outcome = stall.clear(now, offers, scripted)
         for bid in ours:
             won = bid.fid in outcome.winners
             if bid.hold is None and won and bid.status == BidStatus.OPEN:
@@ -207,10 +222,9 @@ class Market:
         before = None if first else cluster.status
         cluster.status = status
         if status == ClusterStatus.AVAILABLE:
-            cluster.kube_host = (
-                ssh.rpartition(":")[0] if ssh else f"198.51.100.{10 + list(self.registry.clusters).index(cluster.fid)}"
-            )
-            cluster.join_command = f"kubeadm join {cluster.kube_host}:6443 --token sandbox.{cluster.name}"
+            host = f"198.51.100.{10 + list(self.registry.clusters).index(cluster.fid)}"
+            cluster.kube_host = ssh or host
+            cluster.join_command = f"kubeadm join {host}:6443 --token sandbox.{cluster.name}"
         elif status == ClusterStatus.TERMINATED:
             cluster.deleted_at = cluster.created_at + 86_400
         self.timeline.add(

@@ -33,6 +33,7 @@ class Nodes:
             instance_type=bid.instance_type,
             region=bid.region,
             bid=bid.fid,
+            boot_disk=bid.boot_disks.setdefault(name, self._disk(bid, name)),
         )
         self._open(instance, status)
         bid.instances.append(instance.fid)
@@ -111,7 +112,10 @@ class Nodes:
             instance.address = instance.private_ip = None
 
     def halt(self, bid: Bid, end: str) -> None:
-        """Stop all instances on their owner's wish; they end up PAUSED or TERMINATED."""
+        """Stop all instances on their owner's wish; they end up PAUSED or TERMINATED. The end of a bid is the end
+        of its boot disks."""
+        if end == lifecycle.TERMINATED:
+            bid.boot_disks.clear()
         for instance in self._registry.current(bid):
             if instance.status in lifecycle.STOPPED:
                 self.set(instance, end)
@@ -172,6 +176,10 @@ class Nodes:
             # 203.0.113.0/24 is reserved for documentation: nobody is reached by mistake.
             host = f"203.0.113.{self._byte()}"
             instance.address = self._ssh or (f"{host}:2222" if instance.seq % 3 == 2 else host)
+
+    @staticmethod
+    def _disk(bid: Bid, name: str) -> str:
+        return f"disk_{bid.fid.removeprefix('bid_')}_{name.rpartition('-')[2]}"
 
     def _byte(self) -> int:
         return self._random.randint(1, 254)

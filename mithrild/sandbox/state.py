@@ -58,6 +58,8 @@ class Bid:
     instances: list[str] = field(default_factory=list)
     history: list[HistoryEvent] = field(default_factory=list)
     prices: list[PricePeriod] = field(default_factory=list)
+    boot_disks: dict[str, str] = field(default_factory=dict)
+    """By the name of the instance: they outlive it, until the bid ends."""
     hold: Hold | None = None
     relocating: bool = False
     allocations: int = 0
@@ -86,6 +88,7 @@ class Instance:
     end_time: float | None = None
     address: str | None = None
     private_ip: str | None = None
+    boot_disk: str | None = None
     history: list[tuple[float, str]] = field(default_factory=list)
     turn: int = 0
 

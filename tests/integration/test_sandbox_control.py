@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.sandbox_server import CAP, PROJECT, Visitor, visit
+from tests.integration.sandbox_server import CAP, PROJECT, REGION, TYPE, Visitor, visit
 
 
 async def bid_status(visitor: Visitor, fid: str) -> str:
@@ -239,3 +239,25 @@ def test_the_whole_state_in_one_look() -> None:
         assert len(state["auctions"]) == len(await visitor.get("/v2/spot/availability"))
 
     visit(story, demo=True)
+
+
+def test_a_price_is_set_by_type_and_region() -> None:
+    async def story(visitor: Visitor) -> None:
+        h100 = {"instance_type": "h100-80gb.sxm.8x"}
+        markets = await visitor.post("/sandbox/prices", h100 | {"spot_price": "$44.00"})
+        assert {market["region"] for market in markets} == {"us-central1-a", "eu-central1-a"}
+        assert {(market["spot_price"], market["forced"]) for market in markets} == {("$44.00", True)}
+        one = {"instance_type": TYPE, "region": REGION, "spot_price": None}
+        (given_back,) = await visitor.post("/sandbox/prices", one)
+        assert not given_back["forced"]
+        prices = {
+            market["region"]: market["last_instance_price"]
+            for market in await visitor.get("/v2/spot/availability")
+            if market["instance_type"] in (TYPE, "it_h100euc1a05")
+        }
+        assert prices["eu-central1-a"] == "$44.00" != prices[REGION]
+        await visitor.post("/sandbox/prices", one | {"spot_price": "$0.01"}, 409)
+        await visitor.post("/sandbox/prices", one | {"spot_price": "NaN"}, 422)
+        await visitor.post("/sandbox/prices", one | {"region": "mars-central1-a"}, 404)
+
+    visit(story)

@@ -214,6 +214,20 @@ def test_every_fate_comes_about_by_itself() -> None:
     assert {temper.preempts_by_way_of_stopping(count) for count in range(2)} == {True, False}
 
 
+@pytest.mark.parametrize("fate", ["keep", "move", "replace"])
+def test_boot_disks_outlive_a_preemption_and_end_with_the_bid(fate: lifecycle.Fate) -> None:
+    town = Town()
+    bid = town.running()
+    disks = {each.name: each.boot_disk for each in town.instances(bid)}
+    assert len(set(disks.values())) == 2
+    town.market.orders.preempt(bid)
+    town.turn(400)
+    town.market.orders.allocate(bid, fate)
+    assert {each.name: each.boot_disk for each in town.instances(bid)} == disks
+    town.market.orders.terminate(bid, None)
+    assert bid.boot_disks == {}
+
+
 def test_pause_and_resume() -> None:
     town = Town()
     bid = town.running()
@@ -293,6 +307,23 @@ def test_the_auction_allocates_preempts_and_reprieves() -> None:
     kinds = [step.after for step in town.steps(bid.fid) if step.aspect == "status"]
     assert kinds == ["Open", "Allocated", "Preempting", "Allocated"]
     assert [step.after for step in town.steps(bid.fid) if step.aspect == "limit_price"] == ["$0.01", "$1000.00"]
+
+
+def test_a_price_that_is_set_is_what_winners_pay_until_it_is_given_back() -> None:
+    town = Town(running=True)
+    bid = town.place(quantity=1, limit_cents=5000)
+    stall = town.market.stalls[H100]
+    town.market.ask_price([stall], 4999)
+    assert town.status(bid) == "Allocated", "at once, not at the next auction"
+    assert (stall.outcome.price_cents, bid.prices[-1].cents) == (4999, 4999)
+    town.turn(1200)
+    assert stall.outcome.price_cents == 4999
+    town.market.ask_price([stall], 5000)
+    assert town.status(bid) == "Preempting", "a price must be exceeded, not met"
+    town.market.ask_price([stall], None)
+    town.turn(1200)
+    assert stall.outcome.price_cents < 2000
+    assert town.status(bid) == "Allocated"
 
 
 @pytest.mark.parametrize(("hold", "status"), [("allocated", "Allocated"), ("preempted", "Open")])
