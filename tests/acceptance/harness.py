@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -137,11 +137,19 @@ class Sandbox(Process):
 class Daemon(Process):
     """`mithrild run` with a home of its own under `folder`. Ready when its socket answers."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox | None, *, wait: bool = True, **more: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: Sandbox | None,
+        *,
+        wait: bool = True,
+        program: Sequence[str] = (str(BIN / "mithrild"),),
+        **more: str,
+    ) -> None:
         env = daemon_env(folder, sandbox) | more
         self.socket_path = env["MITHRILD_SOCKET"]
         self.env = env
-        argv = [str(BIN / "mithrild"), "run", "--config", str(folder / "config.toml")]
+        argv = [*program, "run", "--config", str(folder / "config.toml")]
         super().__init__(argv, env, folder / "daemon.log")
         if wait:
             wait_for("the daemon's socket", lambda: self.running is False or self._answers())

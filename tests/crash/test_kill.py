@@ -1,24 +1,36 @@
-"""SIGKILL at random moments, each followed by a start: nothing twice, nothing lost."""
+"""SIGKILL at random moments and at named points, each followed by a start: nothing twice, nothing lost.
+
+MITHRILD_KILLS says how many; they are shared out among tests that can run side by side.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.harness import Daemon, Sandbox, lines, wait_for, words_of, write_config, write_hook
 from tests.acceptance.test_main_job import settle
+from tests.crash.doomed import POINTS
 
-KILLS = 20
+KILLS = int(os.environ.get("MITHRILD_KILLS", "50"))
+SHARES = 4
 MOVES = ("allocate", "preempt", "reprieve", "release")
 HOOKS = {"record": '["*"]', "save": '["instance.preempting"]', "slow": '["instance.running", "bid.running"]'}
+BY_CHANCE = "by chance"
+PATIENCE = 3.0  # seconds that a named point may take to be reached; then the kill comes by chance
 
 
-def test_twenty_kills(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_kills(tmp_path: Path, share: int, record_property: Callable[[str, object], None]) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # shown if it fails
     draw = random.Random(seed)
@@ -28,29 +40,60 @@ def test_twenty_kills(tmp_path: Path, record_property: Callable[[str, object], N
     tables = [f'name = "{name}"\non = {on}\nrun = ["{tmp_path}/{name}"]\nmax_age = "1h"' for name, on in HOOKS.items()]
     write_config(tmp_path, *tables)
     seen: dict[str, str] = {}
+    died: Counter[str] = Counter()
     with Sandbox(tmp_path, speed=40) as sandbox:
-        for _ in range(KILLS):
-            with Daemon(tmp_path, sandbox) as daemon:
-                # No condition is waited for: the moment of the kill is what is drawn.
-                time.sleep(draw.uniform(0.0, 1.2))
-                seen |= {event["id"]: words_of(event) for event in daemon.events()}
-                # Something happens just before, so that many kills meet a poll, a commit or a hook at work.
-                next((verb for verb in draw.sample(MOVES, len(MOVES)) if sandbox.force("eval", verb)), None)
-                time.sleep(draw.uniform(0.0, 0.6))
-                daemon.kill()
+        for number in range(share, KILLS, SHARES):
+            # Half of them by chance, the other half at each point in turn.
+            point = list(POINTS)[number // SHARES // 2 % len(POINTS)] if number // SHARES % 2 else BY_CHANCE
+            died[live_and_die(tmp_path, sandbox, point, draw, seen)] += 1
         with Daemon(tmp_path, sandbox) as daemon:
             wait_for("the first sight", daemon.watched)
             sandbox.post("/sandbox/market", {"paused": True})
             settle(daemon, sandbox)
             events, deliveries = daemon.events(), daemon.deliveries()
             assert daemon.stop() == 0
-    assert len(events) >= KILLS, "something has to happen for a kill to matter"
+    assert len(events) >= died.total(), "something has to happen for a kill to matter"
     check_events(events, seen)
     check_deliveries(events, deliveries, tmp_path)
     with sqlite3.connect(tmp_path / "xdg-state" / "mithrild" / "mithrild.db") as record:
         assert record.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     record.close()
-    record_property("counted", f"{KILLS} kills, {len(events)} events, {len(deliveries)} deliveries, seed {seed}")
+    where = ", ".join(f"{count} {point}" for point, count in sorted(died.items()))
+    ran = [line for name in HOOKS for line in lines(tmp_path / f"{name}.txt")]
+    repeats = sum(len(lines(tmp_path / f"{name}.txt")) - len(set(lines(tmp_path / f"{name}.txt"))) for name in HOOKS)
+    record_property(
+        "counted",
+        f"{died.total()} kills ({where}), {len(events)} events, {len(deliveries)} deliveries, "
+        f"{len(ran)} runs, {repeats} of them repeats, seed {seed}",
+    )
+
+
+def live_and_die(folder: Path, sandbox: Sandbox, point: str, draw: random.Random, seen: dict[str, str]) -> str:
+    """One life of the daemon. What it was seen to tell goes to `seen`; where it died is returned."""
+    program = {}
+    if point != BY_CHANCE:
+        doomed = str(Path(__file__).with_name("doomed.py"))
+        program = {"program": (sys.executable, doomed, point, str(draw.randint(1, 3)))}
+    with Daemon(folder, sandbox, wait=point == BY_CHANCE, **program) as daemon:
+        if point == BY_CHANCE:
+            # No condition is waited for: the moment of the kill is what is drawn.
+            time.sleep(draw.uniform(0.0, 1.2))
+            seen |= {event["id"]: words_of(event) for event in daemon.events()}
+            move(sandbox, draw)
+            time.sleep(draw.uniform(0.0, 0.6))
+        else:
+            until = time.monotonic() + PATIENCE
+            while daemon.running and time.monotonic() < until:
+                move(sandbox, draw)
+                time.sleep(0.1)  # between two moves, as a market has it
+        alive = daemon.running
+        daemon.kill()
+        return BY_CHANCE if alive else point
+
+
+def move(sandbox: Sandbox, draw: random.Random) -> None:
+    """Something happens, so that a kill meets a poll, a commit or a hook at work."""
+    next((verb for verb in draw.sample(MOVES, len(MOVES)) if sandbox.force("eval", verb)), None)
 
 
 def check_events(events: list[dict[str, Any]], seen: dict[str, str]) -> None:
