@@ -6,9 +6,10 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.installed
+VENDOR := .venv-vendor/.installed
 BENCHMARKS := $(sort $(filter-out tests/benchmarks/_%,$(wildcard tests/benchmarks/*.py)))
 
-.PHONY: run test lint bench
+.PHONY: run test lint bench vendor
 
 run: $(READY)
 	$(BIN)/mithrild run --sandbox
@@ -21,6 +22,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The vendor's own client, for the tests that try it against the sandbox. They are skipped where it is not installed.
+vendor: $(VENDOR)
 
 bench: $(READY)
 	@for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
@@ -36,4 +40,12 @@ $(READY): pyproject.toml constraints.txt
 	@echo "mithrild: installing into .venv (once, about a minute) ..."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# By the Python of .venv, which is known to do. Built packages only: to build the client takes Rust.
+$(VENDOR): tests/acceptance/vendor.txt | $(READY)
+	@echo "mithrild: installing the vendor's client into .venv-vendor ..."
+	@$(BIN)/python -m venv --clear .venv-vendor
+	@.venv-vendor/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r $< \
+	  || { echo "mithrild: the vendor's client could not be installed; of those on Linux, only Python 3.11 has a build of it" >&2; exit 1; }
 	@touch $@

@@ -8,15 +8,19 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from mithrild.sandbox import bids_api, control, instances_api, inventory_api
+from mithrild.sandbox import bids_api, control, instances_api, inventory_api, keys_api
 from mithrild.sandbox.faults import Connections, FaultLayer, Faults
 from mithrild.sandbox.ledger import Door, Ledger
 from mithrild.sandbox.market import Market
+from mithrild.sandbox.refusals import told
 
 _LONGEST_NAP = 0.1
 _SHORTEST_NAP = 0.005
+_BEARER = HTTPBearer(scheme_name="MithrilAPIKey", bearerFormat="fkey_<key>", auto_error=False)
 
 
 def create_app(market: Market, key: str, faults: Faults, ledger: Ledger, connections: Connections) -> FastAPI:
@@ -30,8 +34,9 @@ def create_app(market: Market, key: str, faults: Faults, ledger: Ledger, connect
 
     app = FastAPI(title="A marketplace in a box", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.market = market
+    app.add_exception_handler(RequestValidationError, told)
     checked = [Depends(_key_check(key))]
-    for routes in (bids_api, instances_api, inventory_api):
+    for routes in (bids_api, instances_api, inventory_api, keys_api):
         app.include_router(routes.router(market), dependencies=checked)
     app.include_router(control.router(market, faults, ledger))
     app.add_middleware(FaultLayer, faults=faults, connections=connections, clock=market.agenda.clock)
@@ -49,12 +54,12 @@ async def _turn(market: Market) -> None:
 
 
 def _key_check(key: str) -> Callable[..., Awaitable[None]]:
-    expected = f"Bearer {key}".encode()
+    expected = key.encode()
 
-    async def check(authorization: Annotated[str | None, Header()] = None) -> None:
-        if authorization is None:
+    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None:
             raise _unauthorized("Not authenticated")
-        if not secrets.compare_digest(authorization.encode(), expected):
+        if not secrets.compare_digest(given.credentials.encode(), expected):
             raise _unauthorized("Invalid API key")
 
     return check

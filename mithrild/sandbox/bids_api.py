@@ -115,8 +115,7 @@ def router(market: Market) -> APIRouter:
     @api.get("/bids/{bid_fid}/status")
     async def get_bid_status(bid_fid: str) -> models.BidStatusResponse:
         bid = found(bid_fid)
-        status = "Relocating" if bid.relocating else bid.status.value
-        return models.BidStatusResponse(bid_fid=bid.fid, status=status)
+        return models.BidStatusResponse(bid_fid=bid.fid, status="Relocating" if bid.relocating else bid.status)
 
     @api.get("/bids/{bid_fid}/history")
     async def get_bid_history(bid_fid: str) -> models.BidHistoryResponse:
@@ -154,7 +153,7 @@ def _check(market: Market, body: models.CreateBidRequest) -> None:
         raise unknown("Instance type")
     if (body.region, body.instance_type) not in catalog.PLACE_BY_KEY:
         raise refused(400, "Instance type is not available in this region")
-    keys = {key.fid for key in catalog.SSH_KEYS if key.project == body.project}
+    keys = {key.fid for key in market.registry.ssh_keys.values() if key.project == body.project}
     if not keys.issuperset(launch.ssh_keys):
         raise unknown("SSH key")
     _check_volumes(launch.volumes, body.project)

@@ -116,7 +116,7 @@ class SshKey:
 
 def _key(fid: str, name: str, project: str, body: str, *, required: bool = False) -> SshKey:
     # No such key pair exists: the body only has the form of one.
-    return SshKey(fid, name, project, f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{body:A<43} {name}", required)
+    return SshKey(fid, name, project, f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA{body:A<42} {name}", required)
 
 
 SSH_KEYS = (

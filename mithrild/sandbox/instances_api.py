@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from mithrild.sandbox import lifecycle, models, views
 from mithrild.sandbox.market import Market
 from mithrild.sandbox.paging import page
-from mithrild.sandbox.queries import CommaList, Direction, Limit, known_project, span, words
+from mithrild.sandbox.queries import CommaList, Direction, Limit, known_project, span
 from mithrild.sandbox.refusals import refused, unknown
 from mithrild.sandbox.state import Instance
 
@@ -33,21 +33,18 @@ def router(market: Market) -> APIRouter:
         sort_dir: Direction | None = None,
         instance_type: str | None = None,
         region: str | None = None,
-        status_in: CommaList = None,
-        order_type_in: CommaList = None,
-        bid_fid_in: CommaList = None,
-        reservation_fid_in: CommaList = None,
+        status_in: CommaList[lifecycle.Queryable] = None,
+        order_type_in: CommaList[Literal["Bid", "Reservation"]] = None,
+        bid_fid_in: CommaList[str] = None,
+        reservation_fid_in: CommaList[str] = None,
         limit: Limit = None,
     ) -> models.GetInstancesResponse:
         known_project(project)
-        statuses = words("status_in", status_in, lifecycle.QUERYABLE)
-        orders = words("order_type_in", order_type_in, frozenset(("Bid", "Reservation")))
-        bids, reservations = words("bid_fid_in", bid_fid_in), words("reservation_fid_in", reservation_fid_in)
-        if bids is not None:
-            of_bids = (each for fid in sorted(bids) for each in registry.instances_of.get(fid, ()))
+        if bid_fid_in is not None:
+            of_bids = (each for fid in set(bid_fid_in) for each in registry.instances_of.get(fid, ()))
             lanes = [sorted(each.seq for each in of_bids if each.project == project)]
-        elif statuses is not None:
-            lanes = [registry.instance_lanes[project, status] for status in sorted(statuses)]
+        elif status_in is not None:
+            lanes = [registry.instance_lanes[project, status] for status in set(status_in)]
         else:
             lanes = [registry.instance_lanes[(project,)]]
         keys = {
@@ -61,9 +58,9 @@ def router(market: Market) -> APIRouter:
             limit=limit,
             descending=sort_dir != "asc",
             keep=lambda each: (
-                (statuses is None or each.status in statuses)
-                and (reservations is None or each.reservation in reservations)
-                and (orders is None or ("Reservation" if each.bid is None else "Bid") in orders)
+                (status_in is None or each.status in status_in)
+                and (reservation_fid_in is None or each.reservation in reservation_fid_in)
+                and (order_type_in is None or ("Reservation" if each.bid is None else "Bid") in order_type_in)
                 and (instance_type is None or each.instance_type == instance_type)
                 and (region is None or each.region == region)
             ),
@@ -75,17 +72,21 @@ def router(market: Market) -> APIRouter:
 
     @api.patch("")
     async def update_instances(body: models.PatchInstanceStatusRequest) -> models.PatchInstanceStatusResponse:
-        instances = [found(fid) for fid in body.instances]
+        """All or none are changed. What cannot be paused keeps its status; what cannot start is a 409."""
+        instances = [found(fid) for fid in sorted(body.instances)]
         if any(instance.reservation is None for instance in instances):
             raise refused(501, "Starting and pausing is not implemented for spot instances")
-        for instance in instances:
-            stopped = instance.status in lifecycle.STOPPED
-            if body.status == lifecycle.PAUSED and instance.status == lifecycle.RUNNING:
-                market.nodes.pause_reserved(instance)
-            elif body.status == lifecycle.RUNNING and stopped:
+        if body.status == lifecycle.PAUSED:
+            for instance in instances:
+                if instance.status == lifecycle.RUNNING:
+                    market.nodes.pause_reserved(instance)
+        else:
+            stopped = [instance for instance in instances if instance.status != lifecycle.RUNNING]
+            for instance in stopped:
+                if instance.status not in lifecycle.STOPPED:
+                    raise refused(409, f"Instance is in {instance.status}")
+            for instance in stopped:
                 market.nodes.start_reserved(instance)
-            elif instance.status != body.status:
-                raise refused(409, f"Instance is in {instance.status}")
         return models.PatchInstanceStatusResponse(instances={instance.fid: instance.status for instance in instances})
 
     @api.get("/{instance_fid}/status")

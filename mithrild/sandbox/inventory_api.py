@@ -1,4 +1,4 @@
-"""The rest of `/v2`: the account, its keys, volumes, quotas and clusters, and the prices."""
+"""The rest of `/v2`: the account, its volumes, quotas and clusters, and the prices."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from mithrild.sandbox.market import Market, Stall
 from mithrild.sandbox.models import dollars
 from mithrild.sandbox.queries import Span, known_project, span
 from mithrild.sandbox.refusals import unknown
-
-_FOUNDED = 200 * 86_400.0
-"""Seconds before the start at which the account and its keys came into being."""
+from mithrild.sandbox.state import FOUNDED
 
 
 def router(market: Market) -> APIRouter:
     api = APIRouter()
     registry = market.registry
-    founded = stamp(market.started_at - _FOUNDED)
+    founded = stamp(market.started_at - FOUNDED)
 
     @api.get("/v2/me")
     async def get_me() -> models.MeResponse:
@@ -59,22 +57,6 @@ def router(market: Market) -> APIRouter:
     @api.get("/v2/projects")
     async def get_projects() -> list[models.ProjectModel]:
         return [models.ProjectModel(fid=fid, name=name, created_at=founded) for fid, name in catalog.PROJECTS.items()]
-
-    @api.get("/v2/ssh-keys")
-    async def get_ssh_keys(project: str) -> list[models.SshKeyModel]:
-        known_project(project)
-        return [
-            models.SshKeyModel(
-                fid=key.fid,
-                name=key.name,
-                project=key.project,
-                public_key=key.public_key,
-                created_at=founded,
-                required=key.required,
-            )
-            for key in catalog.SSH_KEYS
-            if key.project == project
-        ]
 
     @api.get("/v2/volumes")
     async def get_volumes(
@@ -206,7 +188,7 @@ def _volume(market: Market, volume: catalog.Volume) -> models.VolumeModel:
         deleted_at=stamp(created + volume.age / 2) if volume.deleted else None,
         capacity_gb=volume.capacity_gb,
         project=volume.project,
-        interface=volume.interface,
+        interface=models.Interface(volume.interface),
         bids=[bid.fid for bid in using],
         reservations=[],
         attachments={fid: volume.name for bid in using for fid in bid.instances},

@@ -1,20 +1,25 @@
 """The bodies of the `/v2` API, field by field as its description has them.
 
-A status is a plain word here: the marketplace shows instances in statuses that its own description leaves out.
+Only an instance's status is any word here: the marketplace shows some that its own description leaves out.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from mithrild.sandbox.lifecycle import BidEvent, BidStatus, ClusterStatus
+
+_DOLLARS = r"\$([0-9]{1,9})(?:\.([0-9]{1,2}))?"
+
 
 def cents(price: str) -> int:
     """`"$8.00"` as 800. Raises ValueError for what is not a positive number of dollars, exact in cents."""
-    match = re.fullmatch(r"\$(\d{1,9})(?:\.(\d{1,2}))?", price, re.ASCII)
+    match = re.fullmatch(_DOLLARS, price)
     if match is None:
         raise ValueError('price must be dollars such as "$8.00"')
     value = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
@@ -33,7 +38,7 @@ def _checked(price: str) -> str:
     return price
 
 
-Price = Annotated[str, AfterValidator(_checked)]
+Price = Annotated[str, AfterValidator(_checked), Field(json_schema_extra={"pattern": f"^{_DOLLARS}$"})]
 
 
 class LaunchSpecification(BaseModel):
@@ -58,7 +63,7 @@ class BidModel(BaseModel):
     region: str | None = None
     instances: list[str]
     launch_specification: LaunchSpecification
-    status: str
+    status: BidStatus
 
 
 class GetBidsResponse(BaseModel):
@@ -72,7 +77,7 @@ class CreateBidRequest(BaseModel):
     instance_type: str
     limit_price: Price
     instance_quantity: int = Field(ge=1)
-    name: str = Field(min_length=1)
+    name: str
     launch_specification: LaunchSpecification
     notification_email: str | None = None
 
@@ -81,12 +86,12 @@ class UpdateBidRequest(BaseModel):
     limit_price: Price | None = None
     paused: bool | None = None
     volumes: list[str] | None = None
-    memory_gb: int | None = Field(default=None, ge=1)
+    memory_gb: int | None = None
 
 
 class BidStatusResponse(BaseModel):
     bid_fid: str
-    status: str
+    status: BidStatus | Literal["Relocating"]
 
 
 class PersistentDiskChange(BaseModel):
@@ -96,7 +101,7 @@ class PersistentDiskChange(BaseModel):
 
 class BidHistoryEventModel(BaseModel):
     timestamp: datetime
-    event_type: str
+    event_type: BidEvent
     limit_price: str | None = None
     user_id: str | None = None
     memory_gb: int | None = None
@@ -140,7 +145,7 @@ class GetInstancesResponse(BaseModel):
 
 
 class PatchInstanceStatusRequest(BaseModel):
-    instances: list[str]
+    instances: set[str]
     status: Literal["STATUS_RUNNING", "STATUS_PAUSED"]
 
 
@@ -177,7 +182,7 @@ class InstanceStatusHistoryResponse(BaseModel):
 class InstancePricingEvent(BaseModel):
     price_cents: int
     start_time: datetime
-    end_time: datetime | None = None
+    end_time: datetime | None
 
 
 class InstancePricingHistory(BaseModel):
@@ -226,7 +231,7 @@ class KubernetesClusterModel(BaseModel):
     ssh_keys: list[str]
     instances: list[str]
     join_command: str | None = None
-    status: str
+    status: ClusterStatus
     deleted_at: datetime | None = None
     k8s_version: str
     user_fid: str | None = None
@@ -263,15 +268,35 @@ class SshKeyModel(BaseModel):
     required: bool
 
 
+class CreateSshKeyRequest(BaseModel):
+    project: str
+    name: str
+    public_key: str | None = None
+    required: bool = False
+
+
+class CreatedSshKeyModel(SshKeyModel):
+    private_key: str | None = None
+
+
+class UpdateSshKeyRequest(BaseModel):
+    required: bool
+
+
+class Interface(StrEnum):
+    BLOCK = "Block"
+    FILE = "File"
+
+
 class VolumeModel(BaseModel):
     fid: str
     name: str
     region: str
     created_at: datetime
-    deleted_at: datetime | None = None
+    deleted_at: datetime | None
     capacity_gb: int
     project: str
-    interface: str
+    interface: Interface
     bids: list[str]
     reservations: list[str]
     attachments: dict[str, str]
@@ -282,8 +307,8 @@ class QuotaModel(BaseModel):
     project: str
     instance_type: str | None = None
     product_type: str
-    total_quantity: int
-    used_quantity: int
+    total_quantity: int = Field(ge=0)
+    used_quantity: int = Field(ge=0)
     units: str
     name: str
 
@@ -291,7 +316,7 @@ class QuotaModel(BaseModel):
 class MeResponse(BaseModel):
     id: str
     fid: str
-    email: str
+    email: str = Field(json_schema_extra={"format": "email"})
     user_name: str | None = None
     organization_id: str
     organization_role: str | None = None

@@ -123,7 +123,8 @@ class Nodes:
                 self._follow(instance, lifecycle.stop(end))
 
     def start_reserved(self, instance: Instance) -> None:
-        self._follow(instance, lifecycle.revival(instance.status))
+        self.set(instance, lifecycle.CONFIRMED)
+        self._follow(instance, lifecycle.boot(lifecycle.CONFIRMED, scheduled=False))
 
     def pause_reserved(self, instance: Instance) -> None:
         self._follow(instance, lifecycle.stop(lifecycle.PAUSED))

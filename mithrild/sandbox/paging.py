@@ -31,9 +31,9 @@ def _decode(cursor: str | None, order: str) -> list[str | int] | None:
             return None
         key = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
     except ValueError:
-        raise unreadable("query", "next_cursor", "Invalid cursor", cursor) from None
+        raise unreadable("query", "next_cursor", "Invalid cursor") from None
     if not isinstance(key, list) or len(key) != 3 or key[0] != order or type(key[2]) is not int:
-        raise unreadable("query", "next_cursor", "Invalid cursor", cursor)
+        raise unreadable("query", "next_cursor", "Invalid cursor")
     return key
 
 

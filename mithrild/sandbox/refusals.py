@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 
 
-def unreadable(where: str, field: str, message: str, given: object) -> RequestValidationError:
+def unreadable(where: str, field: str, message: str) -> RequestValidationError:
     """A 422 that points at one field; `where` is query, path or body."""
-    return RequestValidationError([{"type": "value_error", "loc": (where, field), "msg": message, "input": given}])
+    return RequestValidationError([{"type": "value_error", "loc": (where, field), "msg": message}])
+
+
+async def told(_: Request, error: Exception) -> JSONResponse:
+    """The answer to a request that cannot be read, with no more than the API description has: FastAPI would also
+    send back what it was given.
+    """
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse(
+        {"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]}, 422
+    )
 
 
 def refused(status: int, detail: str) -> HTTPException:

@@ -14,12 +14,15 @@ from random import Random
 from string import ascii_letters, digits
 from typing import Literal
 
+from mithrild.sandbox import catalog
 from mithrild.sandbox.lifecycle import FINAL, BidEvent, BidStatus, ClusterStatus, Temper
 from mithrild.sandbox.models import LaunchSpecification, PersistentDiskChange
 
 Hold = Literal["allocated", "preempted"]
 REMEMBERED = 10_000
 """Events kept of one bid or instance."""
+FOUNDED = 200 * 86_400.0
+"""Seconds before the start at which the account and its first keys came into being."""
 
 
 @dataclass(slots=True)
@@ -108,6 +111,18 @@ class Cluster:
     user: str | None = None
 
 
+@dataclass(slots=True)
+class SshKey:
+    """`created_at` is None for a key that is as old as the account."""
+
+    fid: str
+    name: str
+    project: str
+    public_key: str
+    required: bool
+    created_at: float | None = None
+
+
 class Lanes:
     """Sorted lists of seqs, by key."""
 
@@ -140,6 +155,9 @@ class Registry:
         self.instance_lanes = Lanes()
         self.instances_of: defaultdict[str, list[Instance]] = defaultdict(list)
         self.clusters: dict[str, Cluster] = {}
+        self.ssh_keys = {
+            key.fid: SshKey(key.fid, key.name, key.project, key.public_key, key.required) for key in catalog.SSH_KEYS
+        }
 
     def fid(self, prefix: str) -> str:
         return f"{prefix}_{''.join(self._random.choices(ascii_letters + digits, k=14))}"

@@ -38,7 +38,7 @@ def bid_model(bid: Bid) -> BidModel:
         region=bid.region,
         instances=bid.instances,
         launch_specification=bid.launch,
-        status=bid.status.value,
+        status=bid.status,
     )
 
 
@@ -46,7 +46,7 @@ def bid_history(bid: Bid) -> BidHistoryResponse:
     events = [
         BidHistoryEventModel(
             timestamp=stamp(event.at),
-            event_type=event.kind.value,
+            event_type=event.kind,
             limit_price=None if event.limit_cents is None else dollars(event.limit_cents),
             user_id=event.user,
             memory_gb=event.memory_gb,
@@ -137,7 +137,7 @@ def cluster_model(cluster: Cluster, registry: Registry) -> KubernetesClusterMode
         ssh_keys=cluster.ssh_keys,
         instances=members,
         join_command=cluster.join_command,
-        status=cluster.status.value,
+        status=cluster.status,
         deleted_at=None if cluster.deleted_at is None else stamp(cluster.deleted_at),
         k8s_version="1.34",
         user_fid=cluster.user,

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, text
 
 from mithrild.__main__ import main
 from mithrild.fleet.model import Snapshot
-from mithrild.hooks import dispatcher
 from mithrild.store import outbox
 from mithrild.store.database import Database
 from mithrild.store.record import Recorded
@@ -68,7 +67,7 @@ def _after_the_claim(reached: Reached) -> None:
             reached()
         return claimed
 
-    dispatcher.outbox.claim = doomed
+    outbox.claim = doomed
 
 
 def _between_effect_and_record(reached: Reached) -> None:
@@ -78,7 +77,7 @@ def _between_effect_and_record(reached: Reached) -> None:
         reached()
         return settle(*args, **more)
 
-    dispatcher.outbox.settle = doomed
+    outbox.settle = doomed
 
 
 def _nothing() -> None:

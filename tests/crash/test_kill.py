@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import Daemon, Sandbox, lines, wait_for, words_of, write_config, write_hook
+from tests.acceptance.harness import BIN, Daemon, Sandbox, lines, wait_for, words_of, write_config, write_hook
 from tests.acceptance.test_main_job import settle
 from tests.crash.doomed import POINTS
 
@@ -70,11 +70,10 @@ def test_kills(tmp_path: Path, share: int, record_property: Callable[[str, objec
 
 def live_and_die(folder: Path, sandbox: Sandbox, point: str, draw: random.Random, seen: dict[str, str]) -> str:
     """One life of the daemon. What it was seen to tell goes to `seen`; where it died is returned."""
-    program = {}
+    program = [str(BIN / "mithrild")]
     if point != BY_CHANCE:
-        doomed = str(Path(__file__).with_name("doomed.py"))
-        program = {"program": (sys.executable, doomed, point, str(draw.randint(1, 3)))}
-    with Daemon(folder, sandbox, wait=point == BY_CHANCE, **program) as daemon:
+        program = [sys.executable, str(Path(__file__).with_name("doomed.py")), point, str(draw.randint(1, 3))]
+    with Daemon(folder, sandbox, wait=point == BY_CHANCE, program=program) as daemon:
         if point == BY_CHANCE:
             # No condition is waited for: the moment of the kill is what is drawn.
             time.sleep(draw.uniform(0.0, 1.2))
