@@ -36,6 +36,7 @@ from mithrild.marketplace.client import Marketplace
 from mithrild.marketplace.transport import Tickets
 from mithrild.store.database import Database
 from mithrild.watcher.cadence import Cadence
+from mithrild.watcher.desk import Desk
 from mithrild.watcher.watch import Watch
 
 RECORD = "mithrild.db"
@@ -125,6 +126,7 @@ class App:
             clock=self._clock,
             config=lambda: self._config,
             health=watch.health,
+            desk=Desk(marketplace, database, watch.recorder, self._clock, lambda: cadence.look_at_once("poll")),
             daemon=lambda: self._facts(bound),
         )
         server = make_server(build(parts))

@@ -42,6 +42,14 @@ class Unreachable(MarketplaceError):
         self.retry_after = retry_after
 
 
+class NotSent(Unreachable):
+    """The request did not get through, or was turned away unread: nothing was done."""
+
+
+class AnswerLost(Unreachable):
+    """A request that changes something was sent, and no answer came: nobody here knows whether it was done."""
+
+
 class KeyRefused(MarketplaceError):
     """401 or 403: the key is missing, wrong, or may not do this. It proves nothing about the fleet."""
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Query = Sequence[tuple[str, object]]
 
 TIMEOUT = 10.0  # seconds for a whole answer
+# A write may meet a slow marketplace (30 s), and then be looked for, again and again, until its fate is known.
+WRITE_TIMEOUT = 180.0
 IDLE = 45.0  # seconds without a byte on the feed, which says that it lives every 15
 MAX_HEAD = 64 * 1024
 MAX_LINE = 4 * 1024
@@ -34,18 +36,31 @@ def get(path: str, query: Query = (), timeout: float | None = None) -> dict[str,
 
     `timeout` is in seconds, for everything together. Raises NoDaemon, BrokenAnswer or ApiError.
     """
-    limit = TIMEOUT if timeout is None else timeout
+    return _ask("GET", path, query, None, TIMEOUT if timeout is None else timeout)
+
+
+def send(method: str, path: str, query: Query = (), body: object = None) -> dict[str, Any]:
+    """The JSON object that answers a request which changes something: POST, PATCH or DELETE, with a JSON body.
+
+    The daemon asks the marketplace, and a marketplace that stumbles is given time. Raises like `get`.
+    """
+    return _ask(method, path, query, body, WRITE_TIMEOUT)
+
+
+def _ask(method: str, path: str, query: Query, body: object, limit: float) -> dict[str, Any]:
     with Connection(time.monotonic() + limit) as connection:
         try:
-            connection.send(path, query)
+            connection.send(path, query, method=method, body=body)
             status, headers = connection.head()
             return _object(status, connection.whole(headers))
         except TimeoutError:
             raise NoDaemon(
-                f"the daemon took the request and did not answer within {limit:g} s: look at its log, or restart it"
+                f"the daemon took the request and did not answer within {limit:g} s: {_then(method, 'look at its log')}"
             ) from None
         except OSError as error:
-            raise NoDaemon(f"the daemon hung up ({_reason(error)}): is it restarting? try again") from None
+            raise NoDaemon(
+                f"the daemon hung up ({_reason(error)}): {_then(method, 'is it restarting? try again')}"
+            ) from None
 
 
 def stream(path: str, query: Query = (), headers: Sequence[tuple[str, str]] = ()) -> Iterator[bytes]:
@@ -87,11 +102,25 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def send(self, path: str, query: Query, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def send(
+        self,
+        path: str,
+        query: Query,
+        headers: Sequence[tuple[str, str]] = (),
+        *,
+        method: str = "GET",
+        body: object = None,
+    ) -> None:
         pairs = "&".join(f"{name}={segment(str(value))}" for name, value in query if value is not None)
-        lines = [f"GET {path}{'?' if pairs else ''}{pairs} HTTP/1.1", "Host: mithrild", "Connection: close"]
+        lines = [f"{method} {path}{'?' if pairs else ''}{pairs} HTTP/1.1", "Host: mithrild", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers]
-        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+        content = b""
+        if body is not None:
+            import json
+
+            content = json.dumps(body).encode("ascii")
+            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + content)
 
     def head(self) -> tuple[int, dict[str, str]]:
         """The status and the headers, whose names are lower case."""
@@ -231,6 +260,10 @@ def _object(status: int, body: bytes) -> dict[str, Any]:
         raise ApiError(status, error)
     form = f"HTTP status {status}" if status != 200 else "no JSON object"
     raise BrokenAnswer(f"the daemon gave a broken answer ({form}): look at its log, or compare `ml --version`")
+
+
+def _then(method: str, advice: str) -> str:
+    return advice if method == "GET" else "whether it was done is not known, so look before you try again"
 
 
 def _reason(error: OSError) -> str:

@@ -39,6 +39,9 @@ class ApiError(Failure):
         self.status = status
         self.code = str(error.get("code"))
         self.exit_code = wire.ERROR_EXITS.get(self.code, wire.EXIT_FAILED)
+        choices, what = error.get("choices"), error.get("what")
+        self.choices = [one for one in choices if isinstance(one, str)] if isinstance(choices, list) else []
+        self.what = what if isinstance(what, str) else ""  # which part of a bid the choices are for
         oldest = error.get("oldest")
         self.oldest = oldest if isinstance(oldest, int) else None  # a sequence, with cursor_gone only
 

@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mithrild import __version__
+from mithrild.api.desk import Desk
 from mithrild.api.feed import Feed
 from mithrild.clock import Clock
 from mithrild.config import Config
+from mithrild.errors import AnswerLost, KeyRefused, MarketplaceError, NotFound, RequestRefused
 from mithrild.fleet.event import stamp
 from mithrild.health import Health
 from mithrild.store import read
@@ -25,11 +27,37 @@ Json = dict[str, Any]
 
 LONGEST_NUMBER = 18  # digits; int() raises ValueError for thousands of them, and a sequence never has more
 
-HTTP_STATUS = {"bad_request": 400, "refused": 403, "not_found": 404, "ambiguous": 409, "cursor_gone": 410}
+HTTP_STATUS = {
+    "bad_request": 400,
+    "refused": 403,
+    "not_found": 404,
+    "ambiguous": 409,
+    "conflict": 409,
+    "cursor_gone": 410,
+    "marketplace_refused": 502,
+    "marketplace_away": 502,
+    "key_refused": 502,
+    "outcome_unknown": 504,
+}
 
 
 # A poll takes its time: at four polls a second, what is less than this old is not old.
 LEAST_STALE = 2.0
+
+
+def of_marketplace(error: MarketplaceError) -> Refusal:
+    """What the marketplace would not or could not do, for whoever asked us to have it done."""
+    match error:
+        case KeyRefused():
+            return Refusal("key_refused", str(error))
+        case AnswerLost():
+            return Refusal("outcome_unknown", str(error))
+        case NotFound():
+            return Refusal("not_found", str(error))
+        case RequestRefused():
+            return Refusal("marketplace_refused", str(error))
+        case _:
+            return Refusal("marketplace_away", str(error))
 
 
 class Refusal(Exception):
@@ -49,6 +77,7 @@ class Parts:
     clock: Clock
     config: Callable[[], Config]
     health: Health
+    desk: Desk
     daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
 
 

@@ -48,7 +48,7 @@ def list_bids(parts: Parts, request: Request) -> Response:
 def show_bid(parts: Parts, request: Request) -> Response:
     with parts.database.read() as connection:
         record = find_bid(connection, parts, request)
-        view, names = _one(connection, record, ended=request.query_params.get("all") == "1")
+        view, names = one_bid(connection, record, ended=request.query_params.get("all") == "1")
         steps = [views.step_view(row, names) for row in read.steps(connection, record.value.fid, last=LAST_STEPS)]
         return answer({"freshness": freshness(connection, parts), "bid": view, "transitions": steps})
 
@@ -56,7 +56,7 @@ def show_bid(parts: Parts, request: Request) -> Response:
 def show_history(parts: Parts, request: Request) -> Response:
     with parts.database.read() as connection:
         record = find_bid(connection, parts, request)
-        view, names = _one(connection, record, ended=True)
+        view, names = one_bid(connection, record, ended=True)
         steps = [views.step_view(row, names) for row in read.steps(connection, record.value.fid)]
         return answer({"freshness": freshness(connection, parts), "bid": view, "steps": steps})
 
@@ -96,6 +96,10 @@ def find_bid(connection: Connection, parts: Parts, request: Request) -> Record[B
     return choices[0]
 
 
+def read_bid(connection: Connection, fid: str) -> list[Record[Bid]]:
+    return [one for one in read.bids_named(connection, fid) if one.value.fid == fid]
+
+
 def scope(connection: Connection, parts: Parts, request: Request) -> str | None:
     """The fid of the project that is meant, None for all: an answer stays inside one unless it is asked across.
 
@@ -130,7 +134,7 @@ def background(connection: Connection) -> views.Background:
     )
 
 
-def _one(connection: Connection, record: Record[Bid], *, ended: bool) -> tuple[Json, dict[str, str]]:
+def one_bid(connection: Connection, record: Record[Bid], *, ended: bool) -> tuple[Json, dict[str, str]]:
     instances = read.instances_of(connection, [record.value.fid])
     view = views.bid_view(record, instances.values(), background(connection), ended=ended)
     names = {fid: one.value.name for fid, one in instances.items()} | {record.value.fid: record.value.name}

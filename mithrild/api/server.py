@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -16,21 +16,32 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mithrild.api import events, fleet, status
-from mithrild.api.answers import Parts, Refusal, answer, refuse
+from mithrild.api import clusters, events, fleet, inventory, status, writes
+from mithrild.api.answers import Parts, Refusal, answer, of_marketplace, refuse
 from mithrild.api.peer import PeerCheckedProtocol
 from mithrild.api.socket import BoundSocket
-from mithrild.errors import StoreError
+from mithrild.errors import MarketplaceError, StoreError
+from mithrild.fleet.order import NameTaken, Unfit
 from mithrild.wire import API_VERSION
 
-ROUTES: dict[str, Callable[[Parts, Request], Response]] = {
+READS: dict[str, Callable[[Parts, Request], Response]] = {
     "/status": status.show_status,
     "/bids": fleet.list_bids,
     "/bids/{bid:name}/history": fleet.show_history,
     "/bids/{bid:name}": fleet.show_bid,
     "/instances": fleet.list_instances,
+    "/types": inventory.list_types,
+    "/clusters": clusters.list_clusters,
     "/events": events.list_events,
     "/deliveries": events.list_deliveries,
+}
+# These may ask the marketplace, and wait for it.
+QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]] = {
+    ("POST", "/bids"): writes.place_bid,
+    ("PATCH", "/bids/{bid:name}"): writes.change_bid,
+    ("DELETE", "/bids/{bid:name}"): writes.cancel_bid,
+    ("GET", "/clusters/{cluster:name}"): clusters.show_cluster,
+    ("GET", "/ssh-keys"): inventory.list_ssh_keys,
 }
 
 
@@ -58,13 +69,27 @@ def build(parts: Parts) -> ASGIApp:
 
         return Route(f"/{API_VERSION}{path}", endpoint, methods=["GET"])
 
+    def question(method: str, path: str, handle: Callable[[Parts, Request], Awaitable[Response]]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await handle(parts, request)
+
+        return Route(f"/{API_VERSION}{path}", endpoint, methods=[method])
+
     class Stream:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await events.stream_events(parts, scope, receive, send)
 
     routes = [Route(f"/{API_VERSION}/events/stream", Stream(), methods=["GET"])]
-    routes += [route(path, handle) for path, handle in ROUTES.items()]
-    handlers = {Refusal: _refused, HTTPException: _http, StoreError: _store, Exception: _broken}
+    routes += [route(path, handle) for path, handle in READS.items()]
+    routes += [question(method, path, handle) for (method, path), handle in QUESTIONS.items()]
+    handlers = {
+        Refusal: _refused,
+        Unfit: _unfit,
+        MarketplaceError: _marketplace,
+        HTTPException: _http,
+        StoreError: _store,
+        Exception: _broken,
+    }
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # invariance
     app.router.redirect_slashes = False
     return _NoBrowsers(app)
@@ -86,6 +111,15 @@ class _NoBrowsers:
 
 def _refused(request: Request, error: Refusal) -> Response:
     return refuse(error)
+
+
+def _unfit(request: Request, error: Unfit) -> Response:
+    code = "conflict" if isinstance(error, NameTaken) else "bad_request"
+    return refuse(Refusal(code, str(error), choices=list(error.choices), what=error.what))
+
+
+def _marketplace(request: Request, error: MarketplaceError) -> Response:
+    return refuse(of_marketplace(error))
 
 
 def _http(request: Request, error: HTTPException) -> Response:

@@ -109,6 +109,33 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class SshKey:
+    fid: str
+    name: str
+    project: str
+    public_key: str  # as in an authorized_keys file: kind, body, and mostly a comment
+    required: bool = False  # the project puts it on every instance
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    fid: str
+    name: str
+    project: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many instances of a type a project may have allocated at once. `instance_type` None: of any."""
+
+    instance_type: str | None
+    product_type: str
+    total: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Whose key this is. One store belongs to one (API address, organization)."""
 

@@ -16,7 +16,7 @@ from loguru import logger
 from pydantic import SecretStr
 
 from mithrild.clock import Clock
-from mithrild.errors import BrokenAnswer, KeyRefused, MarketplaceError, NotFound
+from mithrild.errors import AnswerLost, BrokenAnswer, KeyRefused, MarketplaceError, NotFound
 from mithrild.fleet.model import (
     Account,
     Auction,
@@ -28,8 +28,12 @@ from mithrild.fleet.model import (
     Listing,
     Member,
     Project,
+    Quota,
     Seen,
+    SshKey,
+    Volume,
 )
+from mithrild.fleet.order import Order
 from mithrild.marketplace import mapping
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.listing import Gathering, next_cursor
@@ -158,6 +162,52 @@ class Marketplace:
         path = f"/kubernetes/clusters/{_segment(fid, 'cluster')}"
         return await self._single(path, fid, "cluster", mapping.cluster)
 
+    async def join_command(self, fid: str) -> SecretStr | None:
+        """The secret with which a machine joins a cluster. NotFound on 404."""
+        answer = await self._transport.get(f"/kubernetes/clusters/{_segment(fid, 'cluster')}", what=f"cluster {fid}")
+        return self._value(answer, f"cluster {fid}", mapping.join_command).command
+
+    async def ssh_keys(self, project: str) -> tuple[SshKey, ...]:
+        return await self._of_project("/ssh-keys", project, "SSH key", partial(mapping.ssh_key, project=project))
+
+    async def volumes(self, project: str) -> tuple[Volume, ...]:
+        return await self._of_project("/volumes", project, "volume", partial(mapping.volume, project=project))
+
+    async def quotas(self, project: str) -> tuple[Quota, ...]:
+        return await self._of_project("/quotas", project, "quota", mapping.quota)
+
+    async def bids_named(self, project: str, name: str) -> tuple[Seen[Bid], ...]:
+        """Every bid of that name, ended ones too: a name stays taken for good. Raises where a page is missing."""
+        gathering = self._gathering("bid", partial(mapping.bid, project=project), lambda bid: bid.fid)
+        listing = await self._pages(
+            "/spot/bids", [{"project": project, "name": name}], gathering, what=f"bids called {name}"
+        )
+        if listing.broken is not None or listing.set_aside:
+            raise BrokenAnswer(listing.broken or listing.set_aside[0])
+        return tuple(seen for seen in listing.items if seen.value.name == name)
+
+    async def place_bid(self, order: Order) -> Seen[Bid]:
+        """POST, once. AnswerLost where nobody knows whether the bid was placed."""
+        answer = await self._transport.send("POST", "/spot/bids", mapping.order_body(order), what=f"bid {order.name}")
+        return self._changed(answer, order.name)
+
+    async def change_bid(self, fid: str, *, limit_price: str | None = None, paused: bool | None = None) -> Seen[Bid]:
+        """PATCH: what is None stays. `limit_price` as `"$8.00"`."""
+        changes = {"limit_price": limit_price, "paused": paused}
+        body = {name: value for name, value in changes.items() if value is not None}
+        path = f"/spot/bids/{_segment(fid, 'bid')}"
+        return self._changed(await self._transport.send("PATCH", path, body, what=f"bid {fid}"), fid)
+
+    async def cancel_bid(self, fid: str) -> None:
+        """DELETE: the bid ends, and its instances with it."""
+        await self._transport.send("DELETE", f"/spot/bids/{_segment(fid, 'bid')}", what=f"bid {fid}")
+
+    def _changed(self, answer: Answer, what: str) -> Seen[Bid]:
+        try:
+            return Seen(self._value(answer, f"bid {what}", mapping.bid), answer.ticket)
+        except BrokenAnswer as error:
+            raise AnswerLost(str(error)) from None  # it was done, but what came of it is not readable
+
     async def auctions(self) -> Listing[Auction]:
         """The whole market in one answer, one line for each region and instance type."""
         answer = await self._transport.get("/spot/availability", what="auctions")
@@ -201,14 +251,21 @@ class Marketplace:
             return gathering.listing(broken=str(error))
         return gathering.listing()
 
-    async def _inventory(self, path: str, noun: str, read: Callable[[object], Mapped[Noun]]) -> tuple[Noun, ...]:
-        answer = await self._transport.get(path, what=f"{noun}s")
+    async def _inventory(
+        self, path: str, noun: str, read: Callable[[object], Mapped[Noun]], query: Mapping[str, str] | None = None
+    ) -> tuple[Noun, ...]:
+        answer = await self._transport.get(path, query, what=f"{noun}s")
         gathering = self._gathering(noun, read, lambda value: value)
         gathering.add(answer.body, answer.ticket)
         listing = gathering.listing()
         for line in listing.set_aside:
             logger.warning("{}", line)
         return tuple(seen.value for seen in listing.items)
+
+    async def _of_project(
+        self, path: str, project: str, noun: str, read: Callable[[object], Mapped[Noun]]
+    ) -> tuple[Noun, ...]:
+        return await self._inventory(path, noun, read, {"project": project})
 
     async def _single(
         self, path: str, fid: str, noun: str, read: Callable[[object], Mapped[Any]], *, urgent: bool = False

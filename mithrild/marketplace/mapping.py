@@ -7,7 +7,9 @@ own project where the listing asked for one and the item does not say.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+from pydantic import SecretStr
 
 from mithrild.fleet.model import (
     Account,
@@ -19,10 +21,22 @@ from mithrild.fleet.model import (
     InstanceType,
     Member,
     Project,
+    Quota,
+    SshKey,
+    Volume,
 )
+from mithrild.fleet.order import Order
+from mithrild.fleet.price import cents, dollars, verbatim
 from mithrild.marketplace import schema
-from mithrild.marketplace.price import cents, verbatim
 from mithrild.marketplace.schema import Unreadable, read
+
+
+class JoinCommand(NamedTuple):
+    """No fleet value: a secret must not become one, and so never a row or a line of a log."""
+
+    fid: str
+    command: SecretStr | None
+
 
 Noun = TypeVar("Noun")
 Mapped = tuple[Noun, list[str]]
@@ -140,6 +154,45 @@ def member(raw: object) -> Mapped[Member]:
 def project(raw: object) -> Mapped[Project]:
     wire, notes = read(schema.ProjectWire, raw)
     return Project(fid=wire.fid, name=wire.name or wire.fid), notes
+
+
+def ssh_key(raw: object, project: str) -> Mapped[SshKey]:
+    wire, notes = read(schema.SshKeyWire, raw)
+    key = SshKey(wire.fid, wire.name or wire.fid, wire.project or project, wire.public_key, wire.required)
+    return key, notes
+
+
+def volume(raw: object, project: str) -> Mapped[Volume]:
+    wire, notes = read(schema.VolumeWire, raw)
+    return Volume(wire.fid, wire.name or wire.fid, wire.project or project, wire.region), notes
+
+
+def quota(raw: object) -> Mapped[Quota]:
+    wire, notes = read(schema.QuotaWire, raw)
+    return Quota(wire.instance_type, wire.product_type, wire.total_quantity, wire.used_quantity), notes
+
+
+def join_command(raw: object) -> Mapped[JoinCommand]:
+    wire, notes = read(schema.JoinWire, raw)
+    return JoinCommand(wire.fid, SecretStr(wire.join_command) if wire.join_command else None), notes
+
+
+def order_body(order: Order) -> dict[str, object]:
+    """What POST /spot/bids takes."""
+    launch: dict[str, object] = {"volumes": list(order.volumes), "ssh_keys": list(order.ssh_keys)}
+    if order.kubernetes_cluster is not None:
+        launch["kubernetes_cluster"] = order.kubernetes_cluster
+    if order.startup_script is not None:
+        launch["startup_script"] = order.startup_script
+    return {
+        "project": order.project,
+        "region": order.region,
+        "instance_type": order.instance_type,
+        "limit_price": dollars(order.limit_cents),
+        "instance_quantity": order.quantity,
+        "name": order.name,
+        "launch_specification": launch,
+    }
 
 
 def account(raw: object) -> Mapped[Account]:

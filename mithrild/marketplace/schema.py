@@ -115,6 +115,35 @@ class ProjectWire(Wire):
     name: Text = ""
 
 
+class SshKeyWire(Wire):
+    fid: Word
+    project: Word | None = None
+    name: Text = ""
+    public_key: Text = ""
+    required: bool = False
+
+
+class VolumeWire(Wire):
+    fid: Word
+    project: Word | None = None
+    name: Text = ""
+    region: Text = ""
+
+
+class QuotaWire(Wire):
+    instance_type: Word | None = None
+    product_type: Text = ""
+    total_quantity: Count
+    used_quantity: Count = 0
+
+
+class JoinWire(Wire):
+    """Read only when a person asks for it: it is a secret."""
+
+    fid: Word
+    join_command: Text | None = None
+
+
 class AccountWire(Wire):
     fid: Word
     organization_id: Word

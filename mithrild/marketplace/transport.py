@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from random import SystemRandom
 from typing import Any, NamedTuple, NoReturn
@@ -19,7 +20,15 @@ from pydantic import SecretStr
 
 from mithrild import __version__
 from mithrild.clock import Clock
-from mithrild.errors import BrokenAnswer, ConfigError, KeyUnusable, RequestRefused, Unreachable
+from mithrild.errors import (
+    AnswerLost,
+    BrokenAnswer,
+    ConfigError,
+    KeyUnusable,
+    NotSent,
+    RequestRefused,
+    Unreachable,
+)
 from mithrild.fleet.schedule import backoff
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.pauses import Pauses
@@ -29,6 +38,8 @@ TRIES = 3
 LONGEST_PATIENCE = 5.0  # a Retry-After beyond this is for the poller to wait for, not for one request
 KEEPALIVE = 55.0  # longer than the idle poll, shorter than the minute after which load balancers hang up
 CONNECTIONS = 16
+# With these the marketplace, or whatever stands before it, says that it did not begin to do what was asked.
+NOT_DONE = (408, 425, 429)
 LONGEST_REFUSAL = 64 * 1024  # bytes
 
 
@@ -68,7 +79,9 @@ class Transport:
         self._overall_timeout, self._size_limit = overall_timeout, size_limit
         base = _base(api_url)
         self._root, self.host = f"{base}/v2", base.netloc.decode()
-        self._client = _http_client(base.host, connect_timeout, read_timeout)
+        self._new_client = partial(_http_client, base.host, connect_timeout, read_timeout)
+        self._client = self._new_client(kept=CONNECTIONS)
+        self._writes: httpx.AsyncClient | None = None  # made with the first write
         self._secret: str | None = None
         self.use_key(key)
 
@@ -82,6 +95,8 @@ class Transport:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+        if self._writes is not None:
+            await self._writes.aclose()
 
     async def get(
         self, path: str, params: Mapping[str, str] | None = None, *, what: str, urgent: bool = False
@@ -109,6 +124,23 @@ class Transport:
             await self._clock.sleep(gap)
         raise AssertionError("the loop above has no other end")
 
+    async def send(self, method: str, path: str, body: object = None, *, what: str) -> Answer:
+        """A request that changes something: POST, PATCH or DELETE of `/v2{path}`, sent once and never again.
+
+        Raises AnswerLost where it may have been done: who sent it has to look. What was surely not sent, or surely
+        not done, is Unreachable or RequestRefused.
+        """
+        self._usable_key()
+        what = self.plain(what)
+        await self._pauses.over(path, patience=LONGEST_PATIENCE)
+        await self._budget.take(True)
+        try:
+            return await self._ask(path, {}, what, method=method, body=body)
+        except NotSent:
+            raise
+        except (Unreachable, BrokenAnswer) as error:
+            raise AnswerLost(f"{error}; whether the {what} was changed is not known") from None
+
     def _usable_key(self) -> str:
         if self._secret is None:
             raise KeyUnusable(f"no API key is set; {KEY_ADVICE}")
@@ -117,37 +149,53 @@ class Transport:
             raise KeyUnusable(f"the API key has characters that no key has; {KEY_ADVICE}")
         return self._secret
 
-    async def _ask(self, path: str, params: Mapping[str, str], what: str) -> Answer:
-        request = self._request(path, params, what)
+    async def _ask(
+        self, path: str, params: Mapping[str, str], what: str, *, method: str = "GET", body: object = None
+    ) -> Answer:
+        request = self._request(method, path, params, body, what)
+        # A kept connection may be closed by the other side as we write to it, and then nobody knows whether the
+        # request got through. A read is tried again; a write gets a connection of its own.
+        client = self._client if method == "GET" else self._for_writes()
         ticket = self._tickets.draw()
         try:
             # httpx's time-outs start anew with every byte; this one also ends an answer that drips.
             async with (
                 asyncio.timeout(self._overall_timeout),
-                aclosing(await self._client.send(request, stream=True)) as response,
+                aclosing(await client.send(request, stream=True)) as response,
             ):
                 self._note_skew(response.headers.get("date"))
-                body = await self._read(response)
+                content = await self._read(response)
         # From None throughout: the library's own words may quote what the other side sent, and that the key.
         except TimeoutError:
             raise Unreachable(f"{self.host} cannot be reached: its answer took too long") from None
         except httpx.DecodingError:
             raise BrokenAnswer(f"{self.host} sent {what} in a coding that cannot be read") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise NotSent(str(unreachable(self.host, error))) from None
         except (httpx.HTTPError, OSError, UnicodeError) as error:
             raise unreachable(self.host, error) from None
         if not response.is_success:
             theirs = self._clock.now() + (self.skew or timedelta())
-            words = self.plain(server_words(body))
+            words = self.plain(server_words(content))
             refused = refusal(self.host, what, response.status_code, response.headers, words, theirs)
             if isinstance(refused, Unreachable):
                 self._pauses.note(path, response.status_code, refused)
+                if method != "GET" and response.status_code in NOT_DONE:
+                    refused = NotSent(str(refused), refused.retry_after)
             raise refused
-        return Answer(self._json(body, what), ticket)
+        nothing = method == "DELETE" and not content
+        return Answer(None if nothing else self._json(content, what), ticket)
 
-    def _request(self, path: str, params: Mapping[str, str], what: str) -> httpx.Request:
+    def _for_writes(self) -> httpx.AsyncClient:
+        if self._writes is None:
+            self._writes = self._new_client(kept=0)
+        return self._writes
+
+    def _request(self, method: str, path: str, params: Mapping[str, str], body: object, what: str) -> httpx.Request:
         headers = {"Authorization": f"Bearer {self._usable_key()}"}
+        url = f"{self._root}{path}"
         try:
-            return self._client.build_request("GET", f"{self._root}{path}", params=params, headers=headers)
+            return self._client.build_request(method, url, params=params, headers=headers, json=body)
         except (httpx.InvalidURL, UnicodeError):
             # A name, fid or cursor of thousands of characters, or with half a surrogate pair in it.
             raise RequestRefused(f"the request for {what} does not make an address", 414) from None
@@ -193,7 +241,7 @@ def _base(api_url: str) -> httpx.URL:
     return url
 
 
-def _http_client(host: str, connect_timeout: float, read_timeout: float) -> httpx.AsyncClient:
+def _http_client(host: str, connect_timeout: float, read_timeout: float, *, kept: int) -> httpx.AsyncClient:
     # Below this they log whole headers and raw bytes of the other side, which may hold the key.
     for library in ("httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -203,7 +251,7 @@ def _http_client(host: str, connect_timeout: float, read_timeout: float) -> http
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=None),
             limits=httpx.Limits(
                 max_connections=CONNECTIONS,
-                max_keepalive_connections=CONNECTIONS,
+                max_keepalive_connections=kept,
                 keepalive_expiry=KEEPALIVE,
             ),
             follow_redirects=False,

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 
 from mithrild.api.answers import Parts
+from mithrild.api.desk import Desk
 from mithrild.api.feed import Feed
 from mithrild.api.server import build, make_server
 from mithrild.api.socket import bind
@@ -46,6 +48,7 @@ class Api:
     path: str
     client: httpx.AsyncClient
     config: Config
+    desk: AsyncMock
 
     async def get(self, path: str, **asked: Any) -> Any:
         """The answer to a question that can be answered."""
@@ -83,13 +86,23 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
         transport = httpx.AsyncHTTPTransport(uds=bound.path)
         client = httpx.AsyncClient(transport=transport, base_url="http://mithrild", timeout=CAP)
         config = load(folder / "config.toml", env)
-        api = Api(database, Feed(database), HandClock(), Health(interval=5.0, usual=5.0), bound.path, client, config)
+        api = Api(
+            database,
+            Feed(database),
+            HandClock(),
+            Health(interval=5.0, usual=5.0),
+            bound.path,
+            client,
+            config,
+            AsyncMock(spec=Desk),
+        )
         parts = Parts(
             database=database,
             feed=api.feed,
             clock=api.clock,
             config=lambda: api.config,
             health=api.health,
+            desk=api.desk,
             daemon=lambda: daemon_facts(bound.path),
         )
         server = make_server(build(parts))

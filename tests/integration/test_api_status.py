@@ -209,7 +209,7 @@ def test_what_is_not_there_and_what_is_not_allowed_is_told_as_json(tmp_path: Pat
         for path in ("/nothing", "/", "/events/stream/more"):
             status, error = await api.refused(path)
             assert (status, error["code"]) == (404, "not_found")
-        answer = await api.client.post("/v1/bids")
+        answer = await api.client.post("/v1/instances")
         assert (answer.status_code, answer.json()["error"]["code"]) == (405, "bad_request")
 
     on_socket(tmp_path, test)

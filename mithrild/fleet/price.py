@@ -35,3 +35,8 @@ def verbatim(words: object) -> str:
     if words is None or isinstance(words, bool):
         return ""
     return str(words) if isinstance(words, int | float) else "?"
+
+
+def dollars(cents: int) -> str:
+    """800 as `"$8.00"`, the form that the marketplace takes."""
+    return f"${cents // 100}.{cents % 100:02d}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mithrild.marketplace.price import cents, verbatim
+from mithrild.fleet.price import cents, verbatim
 
 
 @pytest.mark.parametrize(
