@@ -20,17 +20,27 @@ SLACK = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A status transition of one subject, as the record holds it."""
+    """A status transition of one subject, as the record holds it.
+
+    `window_start` and `observed_at` are by our clock, `occurred_at` and `place` (its position) by the marketplace's.
+    """
 
     sequence: int
     after: str
     window_start: datetime | None  # None: nobody had watched before
     observed_at: datetime
     occurred_at: datetime | None = None
+    place: datetime | None = None
+    baseline: bool = False
 
     @property
     def position(self) -> tuple[datetime, int]:
-        return position(self.occurred_at, self.observed_at, self.sequence)
+        return (self.place or self.occurred_at or self.observed_at, self.sequence)
+
+    @property
+    def ahead(self) -> timedelta:
+        """The marketplace's clock minus ours, as it was when this row was placed."""
+        return self.place - self.observed_at if self.place and self.occurred_at is None else timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +59,20 @@ class Alignment:
     missing: tuple[Told, ...] = ()
 
 
-def position(occurred_at: datetime | None, observed_at: datetime, sequence: int) -> tuple[datetime, int]:
-    """Sorts the steps of one subject in the order in which they happened, as well as it is known."""
-    return (occurred_at or observed_at, sequence)
-
-
 def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     """Lays the history of one subject over its rows, in order.
 
     A step matches a row of the same target status whose window holds its time. Rows whose time is known
-    match that time only, so aligning twice changes nothing. A row stands for one step: of two rows that could
-    stand for a step, the earlier one does. Steps of one moment keep the order in which they were told.
+    match that time only, so aligning twice changes nothing. A row stands for one step, and a look shows how
+    things stand at its end: so the last steps are matched first, and of two rows that could stand for a step
+    the later one does. Steps of one moment keep the order in which they were told.
     """
     if history and history[0].at > history[-1].at:
         history = history[::-1]  # the newest first: of steps with one time stamp the last told came first
-    free = sorted(rows, key=lambda row: row.position)
+    free = sorted(rows, key=lambda row: row.position, reverse=True)
     times: dict[int, datetime] = {}
     missing: list[Told] = []
-    for told in sorted(history, key=lambda told: told.at):
+    for told in sorted(history, key=lambda told: told.at)[::-1]:
         found = next((row for row in free if _fits(row, told)), None)
         if found is None:
             missing.append(told)
@@ -74,7 +80,7 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
         free.remove(found)
         if found.occurred_at is None:
             times[found.sequence] = told.at
-    return Alignment(times, tuple(missing))
+    return Alignment(times, tuple(missing[::-1]))
 
 
 def _fits(row: Row, told: Told) -> bool:
@@ -82,5 +88,6 @@ def _fits(row: Row, told: Told) -> bool:
         return False
     if row.occurred_at is not None:
         return abs(row.occurred_at - told.at) <= SLACK
-    begun = row.window_start is None or told.at > row.window_start - SLACK
-    return begun and told.at <= row.observed_at + SLACK
+    at = told.at - row.ahead
+    begun = row.window_start is None or at > row.window_start - SLACK
+    return begun and at <= row.observed_at + SLACK

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mithrild.fleet.timeline import Alignment, Row, Told, align, position
+from mithrild.fleet.timeline import Alignment, Row, Told, align
 from tests.unit.fleet_builders import moment
 
 
@@ -44,12 +44,19 @@ STORY = told(("Open", 0), ("Allocated", 103), ("Preempting", 201), ("Open", 501)
 
 
 def test_position_is_the_marketplaces_time_or_the_end_of_the_window() -> None:
-    assert position(moment(3), moment(9), 7) == (moment(3), 7)
-    assert position(None, moment(9), 7) == (moment(9), 7)
+    assert row(7, "Open", 0, 9, at=3).position == (moment(3), 7)
+    assert row(7, "Open", 0, 9).position == (moment(9), 7)
+    assert replace(row(7, "Open", 0, 9, at=3), place=moment(5)).position == (moment(5), 7)
     late = row(9, "Allocated", 100, 600, at=103)
     assert sorted([*LIFE[1:], late], key=lambda one: one.position)[0] is late
     twins = [row(2, "Allocated", 0, 10), row(1, "Open", 0, 10)]
     assert [one.sequence for one in sorted(twins, key=lambda one: one.position)] == [1, 2]
+
+
+def test_a_window_is_by_our_clock_and_a_history_by_the_marketplaces() -> None:
+    ahead = replace(row(4, "Allocated", 100, 105), place=moment(705))  # ten minutes
+    assert align([ahead], told(("Allocated", 703))) == Alignment(times([(4, 703)]))
+    assert align([ahead], told(("Allocated", 103))).missing == tuple(told(("Allocated", 103)))
 
 
 def test_a_history_of_what_we_saw_only_tells_the_times() -> None:
@@ -128,9 +135,16 @@ def test_a_step_never_fits_a_row_of_another_status() -> None:
 def test_of_two_rows_of_one_status_each_gets_its_own_step() -> None:
     rows = [row(1, "Open", 0, 10), row(2, "Open", 5, 20)]
     assert align(rows, told(("Open", 7), ("Open", 8))) == Alignment(times([(1, 7), (2, 8)]))
-    assert align(rows, told(("Open", 7))) == Alignment(times([(1, 7)]))
+    assert align(rows, told(("Open", 7))) == Alignment(times([(2, 7)]))
+    assert align(rows, told(("Open", 3))) == Alignment(times([(1, 3)]))
     assert align(rows, told(("Open", 15))) == Alignment(times([(2, 15)]))
-    assert align(rows, told(("Open", 6), ("Open", 7), ("Open", 8))).missing == tuple(told(("Open", 8)))
+    assert align(rows, told(("Open", 6), ("Open", 7), ("Open", 8))).missing == tuple(told(("Open", 6)))
+
+
+def test_what_was_seen_after_a_long_gap_is_the_last_of_its_steps() -> None:
+    story = told(("Allocated", 3), ("Preempting", 100), ("Open", 400), ("Allocated", 500))
+    aligned = align([row(1, "Allocated", 0, 600)], story)
+    assert aligned == Alignment(times([(1, 500)]), tuple(story[:3]))
 
 
 def test_a_row_keeps_its_step_though_a_neighbour_of_its_window_happened_later() -> None:

@@ -1,0 +1,162 @@
+"""What the marketplace remembers, laid over what we saw: exact times, and the steps that nobody saw. Pure.
+
+Rows that stand are never changed but for their time and their place. What is added lies between them, or ends in the
+status that the record holds: a step beyond it is the next poll's to see, or it would be told twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mithrild.fleet import lifecycle
+from mithrild.fleet.model import Kind, Transition
+from mithrild.fleet.timeline import Row, Told, align
+
+# What each word of a bid's history means: the aspect, and the status it leads to. The marketplace has no word for the
+# return from Preempting to Open: that is told by the instances, which stop then, or by a poll. Memory and volumes are
+# what a poll could see: their words do not say what was there before.
+BID_WORDS: Mapping[str, tuple[str, str | None]] = {
+    "Placed": ("status", "Open"),
+    "Allocated": ("status", "Allocated"),
+    "Preempted": ("status", "Preempting"),
+    "Paused": ("status", "Paused"),
+    "Resumed": ("status", "Open"),
+    "Terminated": ("status", "Terminated"),
+    "Limit Price Changed": ("limit_price", None),
+}
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose history it is. `present` is the status that the record holds, None for what nobody has ever seen."""
+
+    kind: Kind
+    fid: str
+    project: str
+    bid: str | None
+    present: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """`times` and `positions` by sequence, of rows that stand; and what nobody saw, each with its position."""
+
+    times: Mapping[int, datetime]
+    positions: Mapping[int, datetime]
+    added: tuple[tuple[Transition, datetime], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.times or self.positions or self.added)
+
+
+def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, until: datetime, now: datetime) -> Merge:
+    """Lays the statuses of one subject's history over its rows.
+
+    `until`: when the last look that showed this subject was begun. Of what came later nothing is added. A subject
+    whose first row is a first sight keeps that as its beginning. Doing it again changes nothing.
+    """
+    aligned = align(rows, story)
+    times = dict(aligned.times)
+    stand = [_timed(row, times.get(row.sequence)) for row in rows]
+    first = min(stand, key=lambda row: row.position, default=None)
+    begun = first.position[0] if first is not None and first.baseline else None
+    news = [told for told in aligned.missing if told.at <= until and (begun is None or told.at > begun)]
+    line: list[Row | Told] = sorted([*stand, *news], key=_when)
+    _join(line, times)
+    if subject.present is not None:
+        # What the record holds is how it ends: anything else has not been seen to the end yet.
+        while line and isinstance(line[-1], Told) and line[-1].after != subject.present:
+            line.pop()
+    return _write(subject, line, rows, times, now)
+
+
+def _timed(row: Row, at: datetime | None) -> Row:
+    return row if at is None else replace(row, occurred_at=at, place=at)
+
+
+def _join(line: list[Row | Told], times: dict[int, datetime]) -> None:
+    """A step that is followed by a row of the same status, whose time is not known, is that row: its window was
+    measured by a clock that has been set since."""
+    for at in range(len(line) - 2, -1, -1):
+        told, row = line[at], line[at + 1]
+        if isinstance(told, Told) and isinstance(row, Row) and row.occurred_at is None and row.after == told.after:
+            times[row.sequence] = told.at
+            line[at : at + 2] = [_timed(row, told.at)]
+
+
+def _when(entry: Row | Told) -> tuple[datetime, int]:
+    """Of steps of one moment what was told comes first: it led to what was seen."""
+    return (entry.at, 0) if isinstance(entry, Told) else (entry.position[0], 1)
+
+
+def _write(
+    subject: Subject, line: Sequence[Row | Told], rows: Sequence[Row], times: Mapping[int, datetime], now: datetime
+) -> Merge:
+    """The line as rows and steps, in places that sort as it does."""
+    held = {row.sequence: row.position[0] for row in rows}
+    places = [_when(entry)[0] for entry in line]
+    for at in range(len(places) - 2, -1, -1):
+        # Two steps may bear one time stamp, and a new row has a higher sequence than the one it precedes.
+        places[at] = min(places[at], places[at + 1] - _TICK)
+    positions: dict[int, datetime] = {}
+    added: list[tuple[Transition, datetime]] = []
+    before: str | None = None
+    for entry, place in zip(line, places, strict=True):
+        if isinstance(entry, Told):
+            if entry.after != before:
+                added.append((_step(subject, before, entry, now), place))
+        elif place != held[entry.sequence]:
+            positions[entry.sequence] = place
+        before = entry.after
+    return Merge(times, positions, tuple(added))
+
+
+def _step(subject: Subject, before: str | None, told: Told, now: datetime) -> Transition:
+    # No step is missing between two of a history: what came back from a notice without a stop was reprieved.
+    name = lifecycle.bid_event if subject.kind == "bid" else lifecycle.instance_event
+    return Transition(
+        kind=subject.kind,
+        subject=subject.fid,
+        project=subject.project,
+        bid=subject.bid,
+        aspect="status",
+        before=before,
+        after=told.after,
+        type=name(before, told.after, in_time=True),
+        observed_at=now,
+        window_start=None,
+        occurred_at=told.at,
+        provenance="backfilled",
+    )
+
+
+def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list[Told]:
+    """A bid's story with the returns to Open that its history has no word for.
+
+    The notice of a bid ran out when its instances went on from PREEMPTING to a stop; where they ran on, it was taken
+    back. Where no instance tells, nothing is inferred.
+    """
+    steps = list(story)
+    ends = sorted(
+        after.at
+        for one in instances
+        for before, after in itertools.pairwise(one)
+        if before.after == "STATUS_PREEMPTING" and after.after in _STOPS
+    )
+    for at, told in enumerate(story):
+        if told.after != "Preempting":
+            continue
+        limit = story[at + 1].at if at + 1 < len(story) else None
+        stopped = next((end for end in ends if end >= told.at and (limit is None or end <= limit)), None)
+        if stopped is not None:
+            steps.append(Told("Open", stopped))
+    # Allocated again at the very moment at which the notice ran out: it opened first.
+    return sorted(steps, key=lambda told: (told.at, told.after != "Open"))
+
+
+_STOPS = ("STATUS_STOPPING", "STATUS_STOPPED", "STATUS_PREEMPTED")
