@@ -83,6 +83,15 @@ def pick_keys(keys: Sequence[SshKey], named: Sequence[str], local: Iterable[str]
     return tuple({key.fid: key for key in chosen}.values())
 
 
+def key_warnings(chosen: Sequence[SshKey], named: Sequence[str], local: Iterable[str]) -> list[str]:
+    """What to say where only keys that the project requires were chosen: others can log in, and this person cannot."""
+    bodies = {body for body in map(key_body, local) if body}
+    if named or any(key_body(key.public_key) in bodies for key in chosen):
+        return []
+    names = ", ".join(key.name for key in chosen)
+    return [f"none of your public keys is the project's: only who has {names} can log in; --ssh-key names another"]
+
+
 def key_body(line: str) -> str | None:
     """Kind and body of a public key, without its comment; None for what is no key."""
     words = line.split()

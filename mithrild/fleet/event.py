@@ -103,10 +103,13 @@ def encode(event: Mapping[str, Any]) -> str:
     return json.dumps(event, separators=(",", ":"))
 
 
-def facts(event: Mapping[str, Any], step: Transition, now: datetime) -> Facts:
-    """What routing asks of an event. Its age counts from when it happened, else from the last poll without it."""
+def facts(event: Mapping[str, Any], step: Transition, now: datetime, ahead: timedelta = timedelta(0)) -> Facts:
+    """What routing asks of an event. Its age counts from when it happened, else from the last poll without it.
+
+    `ahead`: the marketplace's clock minus ours. When something happened is told by that clock.
+    """
     data = event["data"]
-    happened = step.occurred_at or step.window_start or step.observed_at
+    happened = step.occurred_at - ahead if step.occurred_at else step.window_start or step.observed_at
     deadline = data["deadline"] if is_about_a_notice(step) else None
     return Facts(
         type=event["type"],

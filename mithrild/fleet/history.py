@@ -7,6 +7,7 @@ status that the record holds: a step beyond it is the next poll's to see, or it 
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -54,25 +55,34 @@ class Merge:
         return bool(self.times or self.positions or self.added)
 
 
-def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, until: datetime, now: datetime) -> Merge:
+def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, now: datetime) -> Merge:
     """Lays the statuses of one subject's history over its rows.
 
-    `until`: when the last look that showed this subject was begun. Of what came later nothing is added. A subject
-    whose first row is a first sight keeps that as its beginning. Doing it again changes nothing.
+    A subject whose first row is a first sight keeps that as its beginning. Doing it again changes nothing.
     """
     aligned = align(rows, story)
     times = dict(aligned.times)
-    stand = [_timed(row, times.get(row.sequence)) for row in rows]
-    first = min(stand, key=lambda row: row.position, default=None)
-    begun = first.position[0] if first is not None and first.baseline else None
-    news = [told for told in aligned.missing if told.at <= until and (begun is None or told.at > begun)]
-    line: list[Row | Told] = sorted([*stand, *news], key=_when)
+    stand = {row.sequence: _timed(row, times.get(row.sequence)) for row in rows}
+    line: list[Row | Told] = [told if sequence is None else stand[sequence] for told, sequence in aligned.story]
+    told_of = {sequence for _, sequence in aligned.story}
+    for row in sorted(stand.values(), key=lambda row: row.position):
+        if row.sequence not in told_of:
+            line.insert(bisect_right(line, row.position[0], key=_when), row)
+    line = _from_first_sight(line)
     _join(line, times)
     if subject.present is not None:
-        # What the record holds is how it ends: anything else has not been seen to the end yet.
+        # What the record holds is how it ends: what leads away from there is the next poll's to see.
         while line and isinstance(line[-1], Told) and line[-1].after != subject.present:
             line.pop()
     return _write(subject, line, rows, times, now)
+
+
+def _from_first_sight(line: list[Row | Told]) -> list[Row | Told]:
+    """Nothing is told of what came before a first sight."""
+    begun = next((at for at, entry in enumerate(line) if isinstance(entry, Row) and entry.baseline), None)
+    if begun is None:
+        return line
+    return [entry for at, entry in enumerate(line) if at >= begun or isinstance(entry, Row)]
 
 
 def _timed(row: Row, at: datetime | None) -> Row:
@@ -89,9 +99,8 @@ def _join(line: list[Row | Told], times: dict[int, datetime]) -> None:
             line[at : at + 2] = [_timed(row, told.at)]
 
 
-def _when(entry: Row | Told) -> tuple[datetime, int]:
-    """Of steps of one moment what was told comes first: it led to what was seen."""
-    return (entry.at, 0) if isinstance(entry, Told) else (entry.position[0], 1)
+def _when(entry: Row | Told) -> datetime:
+    return entry.at if isinstance(entry, Told) else entry.position[0]
 
 
 def _write(
@@ -99,7 +108,7 @@ def _write(
 ) -> Merge:
     """The line as rows and steps, in places that sort as it does."""
     held = {row.sequence: row.position[0] for row in rows}
-    places = [_when(entry)[0] for entry in line]
+    places = [_when(entry) for entry in line]
     for at in range(len(places) - 2, -1, -1):
         # Two steps may bear one time stamp, and a new row has a higher sequence than the one it precedes.
         places[at] = min(places[at], places[at + 1] - _TICK)
@@ -153,7 +162,8 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
             continue
         limit = story[at + 1].at if at + 1 < len(story) else None
         stopped = next((end for end in ends if end >= told.at and (limit is None or end <= limit)), None)
-        if stopped is not None:
+        # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice.
+        if stopped is not None and (stopped != limit or story[at + 1].after == "Allocated"):
             steps.append(Told("Open", stopped))
     # Allocated again at the very moment at which the notice ran out: it opened first.
     return sorted(steps, key=lambda told: (told.at, told.after != "Open"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
 
 Kind = Literal["bid", "instance", "cluster", "marketplace", "credentials", "watch", "hook"]
@@ -153,6 +153,15 @@ class InstanceStatus:
     end_time: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class BidEvent:
+    """One line of a bid's history, in the marketplace's words: Placed, Allocated, Preempted …"""
+
+    word: str
+    at: datetime
+    limit_price: str | None = None
+
+
 Noun = TypeVar("Noun")
 
 
@@ -222,7 +231,8 @@ class Snapshot:
     whole: frozenset[Kind] = frozenset()
     complete: bool = False  # everything that this poll set out to ask was answered
     absent: frozenset[str] = frozenset()  # fids that answered 404 when asked for by name
-    deadlines: Mapping[str, datetime] = field(default_factory=dict)  # subject -> end_time
+    deadlines: Mapping[str, datetime] = field(default_factory=dict)  # subject -> end_time, by our clock
+    ahead: timedelta = timedelta(0)  # the marketplace's clock minus ours, where they clearly differ
 
 
 @dataclass(frozen=True, slots=True)

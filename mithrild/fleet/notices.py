@@ -82,11 +82,16 @@ def in_our_time(end_time: datetime, ahead: timedelta, now: datetime) -> datetime
     `Date` that is not the marketplace's: a deadline that makes sense only without the shift is not shifted, or a
     hook would come too late, or never.
     """
-    if abs(ahead) <= CLOCKS_DIFFER:
+    if not clear(ahead):
         return end_time
     shifted = end_time - ahead
     sane = [LATE <= one - now <= FAR for one in (shifted, end_time)]
     return end_time if sane == [False, True] else shifted
+
+
+def clear(ahead: timedelta | None) -> timedelta:
+    """A difference of clocks as far as it is clear: below a few seconds nobody can tell it from an answer's way."""
+    return ahead if ahead is not None and abs(ahead) > CLOCKS_DIFFER else timedelta(0)
 
 
 def unconfirmed(fleet: Fleet, estimated: Iterable[str]) -> list[str]:

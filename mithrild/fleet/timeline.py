@@ -52,11 +52,26 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Alignment:
-    """`times`: sequence -> when that row really happened. `missing`: steps that no row stands for."""
+class InstanceStory:
+    """The steps of one instance, in the order in which they were told."""
 
+    instance: str
+    bid: str | None
+    steps: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """`story`: the history, the oldest first, each step with the sequence of the row that stands for it, or None.
+    `times`: sequence -> when that row really happened, where the row did not know."""
+
+    story: tuple[tuple[Told, int | None], ...] = ()
     times: Mapping[int, datetime] = field(default_factory=dict)
-    missing: tuple[Told, ...] = ()
+
+    @property
+    def missing(self) -> tuple[Told, ...]:
+        """Steps that no row stands for."""
+        return tuple(told for told, sequence in self.story if sequence is None)
 
 
 def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
@@ -69,25 +84,32 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     """
     if history and history[0].at > history[-1].at:
         history = history[::-1]  # the newest first: of steps with one time stamp the last told came first
-    free = sorted(rows, key=lambda row: row.position, reverse=True)
+    story = sorted(history, key=lambda told: told.at)
+    free = sorted(rows, key=lambda row: row.position)
     times: dict[int, datetime] = {}
-    missing: list[Told] = []
-    for told in sorted(history, key=lambda told: told.at)[::-1]:
-        found = next((row for row in free if _fits(row, told)), None)
-        if found is None:
-            missing.append(told)
-            continue
-        free.remove(found)
-        if found.occurred_at is None:
-            times[found.sequence] = told.at
-    return Alignment(times, tuple(missing[::-1]))
+    stands: dict[int, int] = {}  # place in the story -> sequence
+    # What surely belongs together finds itself first, in its order; only then may clocks be a little off.
+    for slack in (None, timedelta(0), SLACK):
+        turn = 1 if slack is None else -1
+        for at in range(len(story))[::turn]:
+            found = next((row for row in free[::turn] if at not in stands and _fits(row, story[at], slack)), None)
+            if found is None:
+                continue
+            free.remove(found)
+            stands[at] = found.sequence
+            if found.occurred_at is None:
+                times[found.sequence] = story[at].at
+    return Alignment(tuple((told, stands.get(at)) for at, told in enumerate(story)), times)
 
 
-def _fits(row: Row, told: Told) -> bool:
+def _fits(row: Row, told: Told, slack: timedelta | None) -> bool:
+    """Without slack at all only a time that is known counts."""
     if row.after != told.after:
         return False
     if row.occurred_at is not None:
-        return abs(row.occurred_at - told.at) <= SLACK
+        return abs(row.occurred_at - told.at) <= (slack or timedelta(0))
+    if slack is None:
+        return False
     at = told.at - row.ahead
-    begun = row.window_start is None or at > row.window_start - SLACK
-    return begun and at <= row.observed_at + SLACK
+    begun = row.window_start is None or at > row.window_start - slack
+    return begun and at <= row.observed_at + slack

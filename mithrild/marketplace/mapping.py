@@ -15,6 +15,7 @@ from mithrild.fleet.model import (
     Account,
     Auction,
     Bid,
+    BidEvent,
     Cluster,
     Instance,
     InstanceStatus,
@@ -27,6 +28,7 @@ from mithrild.fleet.model import (
 )
 from mithrild.fleet.order import Order
 from mithrild.fleet.price import cents, dollars, verbatim
+from mithrild.fleet.timeline import InstanceStory, Told
 from mithrild.marketplace import schema
 from mithrild.marketplace.schema import Unreadable, read
 
@@ -105,6 +107,24 @@ def instance_status(raw: object) -> Mapped[InstanceStatus]:
     wire, notes = read(schema.InstanceStatusWire, raw)
     end_time = _moment_or_none("end_time", wire.end_time, notes)
     return InstanceStatus(fid=wire.fid, status=wire.status, end_time=end_time), notes
+
+
+def bid_event(raw: object) -> Mapped[BidEvent]:
+    wire, notes = read(schema.BidEventWire, raw)
+    price = None if wire.limit_price is None else verbatim(wire.limit_price)
+    return BidEvent(wire.event_type, moment(wire.timestamp), price), notes
+
+
+def status_history(raw: object) -> Mapped[InstanceStory]:
+    wire, notes = read(schema.StatusHistoryWire, raw)
+    steps: list[Told] = []
+    for event in wire.events:
+        try:
+            one, _ = read(schema.StatusEventWire, event)
+            steps.append(Told(one.status, moment(one.timestamp)))
+        except Unreadable as error:
+            notes.append(str(error))
+    return InstanceStory(wire.instance_fid, wire.bid_fid, tuple(steps)), notes
 
 
 def cluster(raw: object, project: str | None = None) -> Mapped[Cluster]:

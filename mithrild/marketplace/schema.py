@@ -85,6 +85,23 @@ class ClusterWire(Wire):
     ssh_keys: Fids = ()
 
 
+class BidEventWire(Wire):
+    event_type: Word
+    timestamp: Any
+    limit_price: Any = None
+
+
+class StatusEventWire(Wire):
+    status: Word
+    timestamp: Any
+
+
+class StatusHistoryWire(Wire):
+    instance_fid: Word
+    bid_fid: Text | None = None
+    events: list[Any] = []
+
+
 class AuctionWire(Wire):
     """Its own fid is not read: the market is keyed by region and instance type."""
 

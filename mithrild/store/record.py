@@ -6,38 +6,24 @@ wrote in between can be overwritten or reported twice.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from mithrild.fleet import event as events
 from mithrild.fleet.diff import Stamp, apply, diff
-from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Kind, Notice, Snapshot, Thing, Transition
+from mithrild.fleet.model import Fleet, Kind, Notice, Snapshot, Transition
 from mithrild.fleet.notices import NoticeChanges, follow
-from mithrild.fleet.routing import HookRule, route
+from mithrild.fleet.routing import HookRule
 from mithrild.store import read
 from mithrild.store.database import Database
-from mithrild.store.rows import notice_row, to_row, transition_row
-from mithrild.store.tables import (
-    BidRow,
-    ClusterRow,
-    DeliveryRow,
-    EventRow,
-    InstanceRow,
-    NoticeRow,
-    ProjectRow,
-    TransitionRow,
-    table_of,
-)
+from mithrild.store.rows import notice_row
+from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
+from mithrild.store.writing import insert_notices, put_fleet, write_events, write_transitions
 
-_bids, _instances, _clusters = table_of(BidRow), table_of(InstanceRow), table_of(ClusterRow)
-_transitions, _events = table_of(TransitionRow), table_of(EventRow)
 _notices, _deliveries, _projects = table_of(NoticeRow), table_of(DeliveryRow), table_of(ProjectRow)
-_TABLES = {Bid: _bids, Instance: _instances, Cluster: _clusters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +64,8 @@ def record(
         after = apply(known, changes)
         ordinals = read.ordinals(connection, {step.subject for step in changes.transitions})
         notices = follow(changes.transitions, after, seen, standing, ordinals)
-        _write_fleet(connection, changes.records)
-        steps = _write_transitions(connection, (*changes.transitions, *notices.transitions))
+        put_fleet(connection, changes.records)
+        steps = write_transitions(connection, (*changes.transitions, *notices.transitions), ahead=seen.ahead)
         _write_notices(connection, notices, steps, seen)
         news = [(sequence, step) for sequence, step in steps if not step.baseline]
         deliveries = 0
@@ -94,67 +80,18 @@ def record(
             )
             openings = read.openings(connection, seen.project)
             deliveries = write_events(
-                connection, database.id, host, news, around, rules, seen.observed_at, openings=openings
+                connection,
+                database.id,
+                host,
+                news,
+                around,
+                rules,
+                seen.observed_at,
+                openings=openings,
+                ahead=seen.ahead,
             )
         _write_cursor(connection, seen, fresh)
     return Recorded(tuple(steps), len(news), deliveries, fresh)
-
-
-def write_events(
-    connection: Connection,
-    store: str,
-    host: str,
-    news: Sequence[tuple[int, Transition]],
-    around: events.Surroundings,
-    rules: Sequence[HookRule],
-    now: datetime,
-    *,
-    openings: Mapping[str, int],
-) -> int:
-    """Renders each event once and puts its deliveries into the outbox. Returns how many there are.
-
-    `openings`: which transition opened the open notice of each subject. Deliveries of a notice are tied to it.
-    """
-    rows, deliveries = [], []
-    for sequence, step in news:
-        body = events.render(step, sequence, store, host, around)
-        rows.append(
-            {
-                "sequence": sequence,
-                "id": body["id"],
-                "type": step.type,
-                "time": step.occurred_at or step.observed_at,
-                "body": events.encode(body),
-            }
-        )
-        facts = events.facts(body, step, now)
-        actions = {rule.name: rule.actions for rule in rules}
-        for verdict in route(facts, rules):
-            if verdict.outcome == "no":
-                continue
-            skipped = verdict.outcome == "skip"
-            deliveries += [
-                {
-                    "id": delivery_id(body["id"], verdict.hook, action),
-                    "sequence": sequence,
-                    "hook": verdict.hook,
-                    "action": action,
-                    "subject": step.subject,
-                    "notice": openings.get(step.subject) if events.is_about_a_notice(step) else None,
-                    "state": "skipped" if skipped else "pending",
-                    "attempts": 0,
-                    "created_at": now,
-                    "next_at": None if skipped else now,
-                    "finished_at": now if skipped else None,
-                    "reason": verdict.reason if skipped else None,
-                }
-                for action in actions[verdict.hook]
-            ]
-    if rows:
-        connection.execute(insert(_events), rows)
-    if deliveries:
-        connection.execute(insert(_deliveries), deliveries)
-    return len(deliveries)
 
 
 def record_condition(database: Database, step: Transition, rules: Sequence[HookRule], *, host: str) -> bool:
@@ -167,7 +104,7 @@ def record_condition(database: Database, step: Transition, rules: Sequence[HookR
         if held == step.after or (held is None and step.type == "marketplace.recovered"):
             return False
         step = replace(step, before=held)
-        written = _write_transitions(connection, [step])
+        written = write_transitions(connection, [step])
         if not step.baseline:
             write_events(
                 connection,
@@ -180,11 +117,6 @@ def record_condition(database: Database, step: Transition, rules: Sequence[HookR
                 openings={},
             )
     return not step.baseline
-
-
-def delivery_id(event: str, hook: str, action: str) -> str:
-    """The same for every try, and for the same (event, hook, action) whoever computes it."""
-    return "dlv_" + hashlib.sha256(f"{event}\n{hook}\n{action}".encode()).hexdigest()[:20]
 
 
 def _first_sight(cursor: RowMapping, seen: Snapshot) -> tuple[frozenset[Kind], Snapshot]:
@@ -213,36 +145,6 @@ def _last_poll(cursor: RowMapping, fid: str, seen: Snapshot) -> datetime | None:
     return polled
 
 
-def _write_fleet(connection: Connection, records: Fleet) -> None:
-    def put(noun: type[Thing], changed: Mapping[str, object], rows: list[dict[str, object]]) -> None:
-        if rows:
-            statement = upsert(_TABLES[noun])
-            rest = {name: statement.excluded[name] for name in rows[0] if name != "fid"}
-            connection.execute(statement.on_conflict_do_update(index_elements=["fid"], set_=rest), rows)
-
-    put(Bid, records.bids, [to_row(one) for one in records.bids.values()])
-    put(Instance, records.instances, [to_row(one) for one in records.instances.values()])
-    put(Cluster, records.clusters, [to_row(one) for one in records.clusters.values()])
-
-
-def _write_transitions(connection: Connection, steps: Sequence[Transition]) -> list[tuple[int, Transition]]:
-    """Numbers the steps and inserts them together. SQLite's own memory of the highest number outlives the rows
-    that had it, and nobody else writes meanwhile."""
-    if not steps:
-        return []
-    highest = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'").scalar() or 0
-    written = list(enumerate(steps, start=int(highest) + 1))
-    reached = read.last_positions(connection, {step.subject for step in steps})
-    rows = []
-    for sequence, step in written:
-        # A clock that was set back must not put a step before the one that it followed.
-        position = step.occurred_at or max(step.observed_at, reached.get(step.subject, step.observed_at))
-        reached[step.subject] = position
-        rows.append({"sequence": sequence, "position": position, **transition_row(step)})
-    connection.execute(insert(_transitions), rows)
-    return written
-
-
 def _write_notices(
     connection: Connection, notices: NoticeChanges, steps: Sequence[tuple[int, Transition]], seen: Snapshot
 ) -> None:
@@ -255,12 +157,8 @@ def _write_notices(
         connection.execute(update(_notices).where(*its_own), rows)
     if notices.ended:
         _supersede(connection, notices.ended, seen.observed_at)
-    if notices.opened:
-        opened_by = {step.subject: sequence for sequence, step in steps if step.aspect == "status"}
-        rows = [
-            {**notice_row(one), "project": seen.project, "sequence": opened_by[one.subject]} for one in notices.opened
-        ]
-        connection.execute(insert(_notices), rows)
+    opened_by = {step.subject: sequence for sequence, step in steps if step.aspect == "status"}
+    insert_notices(connection, notices.opened, seen.project, opened_by)
 
 
 def _supersede(connection: Connection, ended: Sequence[Notice], now: datetime) -> None:

@@ -14,6 +14,7 @@ from mithrild.fleet.event import status_word
 from mithrild.fleet.model import Bid, Cluster, Instance, Seen, Snapshot, Thing, Transition
 from mithrild.fleet.routing import HookRule
 from mithrild.store.database import Database
+from mithrild.store.history import Remembered, write_history
 from mithrild.store.record import Recorded, record
 
 _TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE, "cluster": lifecycle.CLUSTER}
@@ -49,6 +50,31 @@ class Recorder:
         except asyncio.CancelledError:
             await asyncio.wait({recording})
             raise
+
+    async def remember(self, told: Remembered, now: datetime) -> Recorded:
+        """Commits what the marketplace remembers of a bid. Raises StoreError if the disk refuses."""
+        remembering = asyncio.ensure_future(self._remember(told, now))
+        try:
+            return await asyncio.shield(remembering)
+        except asyncio.CancelledError:
+            await asyncio.wait({remembering})
+            raise
+
+    async def _remember(self, told: Remembered, now: datetime) -> Recorded:
+        async with self._turn:
+            added = await asyncio.to_thread(
+                write_history, self._database, told, self._rules(), host=self._host, now=now
+            )
+        for _, step in added.steps:
+            logger.info(
+                "{} {}: {} (nobody saw it; the history has it)",
+                step.type,
+                step.subject,
+                status_word(step.aspect, step.after),
+            )
+        if added.steps:
+            self._on_commit()
+        return added
 
     async def _record(self, seen: Snapshot, changed: bool) -> Recorded:
         async with self._turn:

@@ -17,7 +17,8 @@ from mithrild.fleet.routing import Match
 from mithrild.store import read
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_prices, keep_projects
-from mithrild.store.record import Recorded, delivery_id, record, record_condition
+from mithrild.store.record import Recorded, record, record_condition
+from mithrild.store.writing import delivery_id
 from tests.integration.store_builders import (
     HOST,
     PREEMPTING,

@@ -78,7 +78,9 @@ class Rig:
         return total
 
 
-def with_rig(folder: Path, test: Callable[[Rig], Awaitable[None]]) -> None:
+def with_rig(folder: Path, test: Callable[[Rig], Awaitable[None]], **options: Any) -> None:
+    """`options` are those of `visit`."""
+
     async def run(visitor: Visitor) -> None:
         rig = Rig(visitor, folder, str(visitor.http.base_url))
         try:
@@ -87,4 +89,4 @@ def with_rig(folder: Path, test: Callable[[Rig], Awaitable[None]]) -> None:
             await rig.marketplace.aclose()
             rig.database.close()
 
-    visit(run)
+    visit(run, **options)

@@ -35,8 +35,8 @@ def row(sequence: int, word: str, start: float | None, seen: float, at: float | 
     return Row(sequence, status(word), window, moment(seen), time, time or moment(seen), **more)
 
 
-def lay(rows: Sequence[Row], story: Sequence[Told], present: str | None = "RUNNING", until: float = 10**6) -> Merge:
-    return merge(machine(present), rows, story, until=moment(until), now=NEVER)
+def lay(rows: Sequence[Row], story: Sequence[Told], present: str | None = "RUNNING") -> Merge:
+    return merge(machine(present), rows, story, now=NEVER)
 
 
 def added(result: Merge) -> list[tuple[str | None, str, float]]:
@@ -93,7 +93,7 @@ def test_what_fell_between_two_polls_is_added_in_its_place() -> None:
 
 def test_a_notice_that_came_and_went_unseen_is_added_with_its_reprieve() -> None:
     rows = [row(1, "RUNNING", 0, 5)]
-    result = lay(rows, told(("RUNNING", 3), ("PREEMPTING", 100), ("RUNNING", 150)), until=600)
+    result = lay(rows, told(("RUNNING", 3), ("PREEMPTING", 100), ("RUNNING", 150)))
     assert added(result) == [("RUNNING", "PREEMPTING", 100), ("PREEMPTING", "RUNNING", 150)]
     assert [step.type for step, _ in result.added] == ["instance.preempting", "instance.reprieved"]
 
@@ -101,18 +101,16 @@ def test_a_notice_that_came_and_went_unseen_is_added_with_its_reprieve() -> None
 def test_after_a_stop_it_was_no_reprieve() -> None:
     rows = [row(1, "RUNNING", 0, 5)]
     story = told(("RUNNING", 3), ("PREEMPTING", 100), ("PREEMPTED", 400), ("RUNNING", 500))
-    assert [step.type for step, _ in lay(rows, story, until=600).added][-1] == "instance.running"
+    assert [step.type for step, _ in lay(rows, story).added][-1] == "instance.running"
 
 
 def test_what_the_next_poll_will_see_is_left_to_it() -> None:
     rows = [row(1, "RUNNING", 0, 5)]
     story = told(("RUNNING", 3), ("PREEMPTING", 100))
-    assert lay(rows, story, until=90).added == ()
-    assert lay(rows, story, until=200).added == (), "the record holds RUNNING: this was not seen to its end"
+    assert lay(rows, story).added == (), "the record holds RUNNING: this leads away from there"
     seen = [*rows, row(2, "PREEMPTING", 95, 105)]
-    assert lay(seen, story, "PREEMPTING", until=200) == Merge(
-        {1: moment(3), 2: moment(100)}, {1: moment(3), 2: moment(100)}
-    )
+    times = {1: moment(3), 2: moment(100)}
+    assert lay(seen, story, "PREEMPTING") == Merge(times, times)
 
 
 def test_what_was_there_at_first_sight_is_the_beginning() -> None:
@@ -120,13 +118,12 @@ def test_what_was_there_at_first_sight_is_the_beginning() -> None:
     result = lay(rows, told(("NEW", 1), ("STARTING", 20), ("RUNNING", 30)))
     assert (result.times, result.added) == ({1: moment(30)}, ())
     later = told(("NEW", 1), ("STARTING", 20), ("RUNNING", 30), ("ERROR", 60), ("RUNNING", 70))
-    assert added(lay(rows, later, until=100)) == [("RUNNING", "ERROR", 60), ("ERROR", "RUNNING", 70)]
+    assert added(lay(rows, later)) == [("RUNNING", "ERROR", 60), ("ERROR", "RUNNING", 70)]
 
 
 def test_what_nobody_has_ever_seen_is_added_whole() -> None:
     story = told(("NEW", 1), ("RUNNING", 30), ("PREEMPTED", 60))
     assert added(lay([], story, None)) == [(None, "NEW", 1), ("NEW", "RUNNING", 30), ("RUNNING", "PREEMPTED", 60)]
-    assert added(lay([], story, None, until=40)) == [(None, "NEW", 1), ("NEW", "RUNNING", 30)]
 
 
 def test_steps_of_one_moment_keep_their_order() -> None:
@@ -161,6 +158,8 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
     assert reopened([*words, again], [stopped]) == [*words, opened, again]
     assert reopened(words, [stopped, stopped]) == [*words, opened]
     assert reopened([*words, Told("Allocated", moment(200))], [reprieved])[-1] == Told("Allocated", moment(200))
+    ended = Told("Terminated", moment(400))
+    assert reopened([*words, ended], [stopped]) == [*words, ended], "it took its instances with it"
     assert reopened([*words, again], []) == [*words, again], "where no instance tells, nothing is inferred"
 
 
@@ -194,11 +193,11 @@ def watched(story: list[Told], looks: list[float]) -> list[Row]:
 def test_whoever_slept_through_half_of_it_has_the_whole_story_in_the_end(life: tuple[list[Told], list[float]]) -> None:
     story, looks = life
     rows = watched(story, looks)
-    until = looks[-1] if looks else 0.0
-    known = [step for step in story if step.at <= moment(until)]
-    present = rows[-1].after.removeprefix("STATUS_") if rows else None
-    result = lay(rows, story, present, until)
+    present = rows[-1].after if rows else None
+    ends = [at for at, step in enumerate(story) if step.after == present]
+    known = story if present is None else story[: ends[-1] + 1]
+    result = lay(rows, story, present and present.removeprefix("STATUS_"))
     assert whole(rows, result) == [step.after.removeprefix("STATUS_") for step in known]
-    again = lay(kept(rows, result), story, present, until)
+    again = lay(kept(rows, result), story, present and present.removeprefix("STATUS_"))
     assert not again.added
     assert not again.times

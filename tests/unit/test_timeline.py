@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mithrild.fleet.timeline import Alignment, Row, Told, align
+from mithrild.fleet import timeline
+from mithrild.fleet.timeline import Row, Told
 from tests.unit.fleet_builders import moment
+
+
+class Outcome(NamedTuple):
+    """What aligning tells: the times of rows, and the steps that no row stands for."""
+
+    times: Mapping[int, datetime] = {}
+    missing: tuple[Told, ...] = ()
+
+
+def align(rows: Sequence[Row], story: Sequence[Told]) -> Outcome:
+    aligned = timeline.align(rows, story)
+    return Outcome(aligned.times, aligned.missing)
 
 
 def row(sequence: int, after: str, start: float | None, seen: float, at: float | None = None) -> Row:
@@ -55,12 +69,12 @@ def test_position_is_the_marketplaces_time_or_the_end_of_the_window() -> None:
 
 def test_a_window_is_by_our_clock_and_a_history_by_the_marketplaces() -> None:
     ahead = replace(row(4, "Allocated", 100, 105), place=moment(705))  # ten minutes
-    assert align([ahead], told(("Allocated", 703))) == Alignment(times([(4, 703)]))
+    assert align([ahead], told(("Allocated", 703))) == Outcome(times([(4, 703)]))
     assert align([ahead], told(("Allocated", 103))).missing == tuple(told(("Allocated", 103)))
 
 
 def test_a_history_of_what_we_saw_only_tells_the_times() -> None:
-    assert align(LIFE, STORY) == Alignment(times([(4, 103), (7, 201), (9, 501)]), ())
+    assert align(LIFE, STORY) == Outcome(times([(4, 103), (7, 201), (9, 501)]), ())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -81,13 +95,13 @@ def test_steps_of_one_second_keep_their_order_whichever_way_the_history_runs() -
     twins = told(("Paused", 50), ("Open", 50))
     assert align([], twins).missing == tuple(twins)
     rows = [row(2, "Paused", 45, 50), row(3, "Open", 49, 55)]
-    assert align(rows, told(("Open", 50), ("Paused", 50))) == Alignment(times([(2, 50), (3, 50)]), ())
+    assert align(rows, told(("Open", 50), ("Paused", 50))) == Outcome(times([(2, 50), (3, 50)]), ())
 
 
 def test_what_fell_between_two_polls_is_missing() -> None:
     rows = [row(1, "Allocated", 0, 5), row(2, "Allocated", 600, 605)]
     story = told(("Allocated", 3), ("Preempting", 100), ("Open", 400), ("Allocated", 601))
-    assert align(rows, story) == Alignment(times([(1, 3), (2, 601)]), tuple(story[1:3]))
+    assert align(rows, story) == Outcome(times([(1, 3), (2, 601)]), tuple(story[1:3]))
 
 
 def test_aligning_twice_changes_nothing() -> None:
@@ -95,10 +109,10 @@ def test_aligning_twice_changes_nothing() -> None:
     first = align(LIFE, story)
     assert first.missing == tuple(told(("Paused", 300), ("Open", 310)))
     rows = [replace(one, occurred_at=first.times.get(one.sequence, one.occurred_at)) for one in LIFE]
-    assert align(rows, story) == Alignment({}, first.missing)
+    assert align(rows, story) == Outcome({}, first.missing)
     rows += [row(20 + n, one.after, 200, 900) for n, one in enumerate(first.missing)]
     rows[-2:] = [replace(one, occurred_at=step.at) for one, step in zip(rows[-2:], first.missing, strict=True)]
-    assert align(rows, story) == Alignment()
+    assert align(rows, story) == Outcome()
 
 
 @pytest.mark.parametrize(
@@ -117,45 +131,45 @@ def test_aligning_twice_changes_nothing() -> None:
 )
 def test_a_step_fits_a_row_whose_window_holds_it(start: float | None, seen: float, at: float, fits: bool) -> None:
     story = told(("Open", at))
-    expected = Alignment(times([(1, at)])) if fits else Alignment({}, tuple(story))
+    expected = Outcome(times([(1, at)])) if fits else Outcome({}, tuple(story))
     assert align([row(1, "Open", start, seen)], story) == expected
 
 
 @pytest.mark.parametrize(("at", "fits"), [(50, True), (51, True), (49, True), (51.5, False), (48.5, False)])
 def test_a_row_whose_time_is_known_fits_that_time_only(at: float, fits: bool) -> None:
     story = told(("Open", at))
-    assert align([row(1, "Open", 0, 100, at=50)], story) == Alignment({}, () if fits else tuple(story))
+    assert align([row(1, "Open", 0, 100, at=50)], story) == Outcome({}, () if fits else tuple(story))
 
 
 def test_a_step_never_fits_a_row_of_another_status() -> None:
     story = told(("Paused", 3))
-    assert align([row(1, "Open", 0, 5)], story) == Alignment({}, tuple(story))
+    assert align([row(1, "Open", 0, 5)], story) == Outcome({}, tuple(story))
 
 
 def test_of_two_rows_of_one_status_each_gets_its_own_step() -> None:
     rows = [row(1, "Open", 0, 10), row(2, "Open", 5, 20)]
-    assert align(rows, told(("Open", 7), ("Open", 8))) == Alignment(times([(1, 7), (2, 8)]))
-    assert align(rows, told(("Open", 7))) == Alignment(times([(2, 7)]))
-    assert align(rows, told(("Open", 3))) == Alignment(times([(1, 3)]))
-    assert align(rows, told(("Open", 15))) == Alignment(times([(2, 15)]))
+    assert align(rows, told(("Open", 7), ("Open", 8))) == Outcome(times([(1, 7), (2, 8)]))
+    assert align(rows, told(("Open", 7))) == Outcome(times([(2, 7)]))
+    assert align(rows, told(("Open", 3))) == Outcome(times([(1, 3)]))
+    assert align(rows, told(("Open", 15))) == Outcome(times([(2, 15)]))
     assert align(rows, told(("Open", 6), ("Open", 7), ("Open", 8))).missing == tuple(told(("Open", 6)))
 
 
 def test_what_was_seen_after_a_long_gap_is_the_last_of_its_steps() -> None:
     story = told(("Allocated", 3), ("Preempting", 100), ("Open", 400), ("Allocated", 500))
     aligned = align([row(1, "Allocated", 0, 600)], story)
-    assert aligned == Alignment(times([(1, 500)]), tuple(story[:3]))
+    assert aligned == Outcome(times([(1, 500)]), tuple(story[:3]))
 
 
 def test_a_row_keeps_its_step_though_a_neighbour_of_its_window_happened_later() -> None:
     """A paused and an open row of one window: the history says in which order they came."""
     rows = [row(1, "Paused", 0, 100), row(2, "Open", 0, 100)]
-    assert align(rows, told(("Open", 50), ("Paused", 60))) == Alignment(times([(1, 60), (2, 50)]))
+    assert align(rows, told(("Open", 50), ("Paused", 60))) == Outcome(times([(1, 60), (2, 50)]))
 
 
 def test_nothing_and_nothing() -> None:
-    assert align([], []) == Alignment()
-    assert align(LIFE, []) == Alignment()
+    assert align([], []) == Outcome()
+    assert align(LIFE, []) == Outcome()
     assert align([], STORY).missing == tuple(STORY)
 
 
@@ -185,4 +199,4 @@ def test_whatever_was_watched_every_step_is_there_once(steps: list[tuple[str, in
     assert sorted([one.at for one in found.missing] + list(found.times.values())) == [one.at for one in story]
     known = [replace(one, occurred_at=found.times[one.sequence]) for one in rows]
     added = [Row(100 + n, one.after, None, moment(9999), one.at) for n, one in enumerate(found.missing)]
-    assert align([*known, *added], story) == Alignment()
+    assert align([*known, *added], story) == Outcome()

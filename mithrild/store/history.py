@@ -1,0 +1,206 @@
+"""The marketplace's history, written beside what was seen: one transaction a bid.
+
+The merge is taken inside the transaction, against the rows as they stand, so a poll that commits meanwhile can make
+nothing appear twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from mithrild.fleet import event as events
+from mithrild.fleet import lifecycle
+from mithrild.fleet.history import Merge, Subject, merge
+from mithrild.fleet.model import Bid, Fleet, Instance, Kind, Notice, Record, Transition
+from mithrild.fleet.notices import NOTICE
+from mithrild.fleet.routing import HookRule
+from mithrild.fleet.timeline import Row, Told
+from mithrild.store import read
+from mithrild.store.database import Database
+from mithrild.store.record import Recorded
+from mithrild.store.tables import DeliveryRow, NoticeRow, TransitionRow, table_of
+from mithrild.store.writing import insert_notices, put_fleet, write_events, write_transitions
+
+_transitions, _notices, _deliveries = table_of(TransitionRow), table_of(NoticeRow), table_of(DeliveryRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the marketplace remembers of one bid: its own steps, and those of its instances by fid.
+
+    `unseen`: things that the record does not hold and that have ended, as the marketplace shows them. What lives is
+    the polls' to see. `ahead` is the marketplace's clock minus ours.
+    """
+
+    bid: str
+    project: str
+    bid_steps: Sequence[Told]
+    instance_steps: Mapping[str, Sequence[Told]]
+    unseen: Sequence[Bid | Instance] = ()
+    ahead: timedelta = timedelta(0)
+
+
+def write_history(
+    database: Database, told: Remembered, rules: Sequence[HookRule], *, host: str, now: datetime
+) -> Recorded:
+    """Commits what nobody saw, and the times of what was seen. Doing it again adds nothing."""
+    named = {told.bid, *told.instance_steps}
+    with database.write() as connection:
+        cursor = read.project(connection, told.project)
+        if cursor["baseline_at"] is None:
+            return Recorded()  # nothing was ever seen, so nothing was missed
+        known = read.fleet(connection, told.project, also=named)
+        fresh = _fresh(told, known)
+        steps: list[tuple[Transition, datetime]] = []
+        for subject, story in _subjects(told, known, fresh):
+            merged = merge(subject, _rows(connection, subject.fid), story, now=now)
+            _tell_times(connection, merged)
+            steps += merged.added
+        put_fleet(connection, fresh)
+        steps.sort(key=lambda entry: entry[1])
+        written = write_transitions(connection, [step for step, _ in steps], places=[place for _, place in steps])
+        deliveries = 0
+        if written:
+            around = _around(connection, told.project, cursor["name"], named)
+            for sequence, step in written:
+                deliveries += _tell(connection, database.id, host, rules, sequence, step, around, now, told.ahead)
+    return Recorded(tuple(written), len(written), deliveries)
+
+
+def _fresh(told: Remembered, known: Fleet) -> Fleet:
+    """Records of what ended unseen."""
+    bids = [one for one in told.unseen if isinstance(one, Bid) and one.fid not in known.bids]
+    instances = [one for one in told.unseen if isinstance(one, Instance) and one.fid not in known.instances]
+
+    def since(steps: Sequence[Told], thing: Bid | Instance) -> datetime:
+        return steps[-1].at if steps else thing.created_at
+
+    return Fleet(
+        {one.fid: Record(one, since(told.bid_steps, one)) for one in bids},
+        {one.fid: Record(one, since(told.instance_steps.get(one.fid, ()), one)) for one in instances},
+    )
+
+
+def _subjects(told: Remembered, known: Fleet, fresh: Fleet) -> Iterable[tuple[Subject, Sequence[Told]]]:
+    """Each subject that the record holds, and its story. What it does not hold yet the next poll will see."""
+    held: dict[str, Record[Bid] | Record[Instance]] = {**known.bids, **known.instances}
+    stories: list[tuple[Kind, str, Sequence[Told]]] = [("bid", told.bid, told.bid_steps)]
+    stories += [("instance", fid, story) for fid, story in sorted(told.instance_steps.items())]
+    for kind, fid, story in stories:
+        if fid in held and not held[fid].gone:
+            yield Subject(kind, fid, told.project, told.bid, held[fid].value.status), story
+        elif fid in fresh.bids or fid in fresh.instances:
+            yield Subject(kind, fid, told.project, told.bid, None), story
+
+
+def _rows(connection: Connection, fid: str) -> list[Row]:
+    query = select(_transitions).where(_transitions.c.subject == fid, _transitions.c.aspect == "status")
+    return [
+        Row(
+            sequence=row["sequence"],
+            after=row["after"],
+            window_start=row["window_start"],
+            observed_at=row["observed_at"],
+            occurred_at=row["occurred_at"],
+            place=row["position"],
+            baseline=row["baseline"],
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def _tell_times(connection: Connection, merged: Merge) -> None:
+    rows = [
+        {"its_sequence": sequence, "occurred_at": merged.times.get(sequence), "position": place}
+        for sequence, place in merged.positions.items()
+    ]
+    told = [row for row in rows if row["occurred_at"] is not None]
+    moved = [{key: row[key] for key in ("its_sequence", "position")} for row in rows if row["occurred_at"] is None]
+    there = [
+        {"its_sequence": sequence, "occurred_at": at}
+        for sequence, at in merged.times.items()
+        if sequence not in merged.positions
+    ]
+    for some in (told, moved, there):
+        if some:
+            connection.execute(update(_transitions).where(_transitions.c.sequence == bindparam("its_sequence")), some)
+
+
+def _around(connection: Connection, project: str, name: str, named: set[str]) -> events.Surroundings:
+    fleet = read.fleet(connection, project, also=named)
+    return events.Surroundings(
+        fleet=fleet,
+        of_bid=events.group_by_bid(fleet),
+        market=read.market(connection),
+        type_names={fid: one.name for fid, one in read.instance_types(connection).items()},
+        project_names={project: name},
+    )
+
+
+def _tell(
+    connection: Connection,
+    store: str,
+    host: str,
+    rules: Sequence[HookRule],
+    sequence: int,
+    step: Transition,
+    around: events.Surroundings,
+    now: datetime,
+    ahead: timedelta,
+) -> int:
+    """The event of one late step. A notice that came and went unseen is a row too, and nothing runs for it any more."""
+    notice = _past_notice(connection, sequence, step, ahead)
+    notices, openings = {}, {}
+    if notice is not None:
+        insert_notices(connection, [notice], step.project, {step.subject: sequence})
+        notices, openings = {step.subject: notice}, {step.subject: sequence}
+    here = events.Surroundings(
+        around.fleet, around.of_bid, notices, around.market, around.type_names, around.project_names
+    )
+    news = [(sequence, step)]
+    count = write_events(connection, store, host, news, here, rules, now, openings=openings, ahead=ahead)
+    if notice is not None:
+        over = {
+            "state": "superseded",
+            "finished_at": now,
+            "next_at": None,
+            "reason": f"the notice is over: {notice.ended_how}",
+        }
+        its_own = (_deliveries.c.sequence == sequence, _deliveries.c.state == "pending")
+        connection.execute(update(_deliveries).where(*its_own).values(**over))
+    return count
+
+
+def _past_notice(connection: Connection, sequence: int, step: Transition, ahead: timedelta) -> Notice | None:
+    kind = lifecycle.NOTICED.get(step.after)
+    if kind is None or step.occurred_at is None:
+        return None
+    here = select(_transitions.c.position).where(_transitions.c.sequence == sequence).scalar_subquery()
+    later = (
+        select(_transitions.c.after, _transitions.c.position, _transitions.c.type)
+        .where(
+            _transitions.c.subject == step.subject, _transitions.c.aspect == "status", _transitions.c.position > here
+        )
+        .order_by(_transitions.c.position, _transitions.c.sequence)
+        .limit(1)
+    )
+    row = connection.execute(later).mappings().one_or_none()
+    if row is None:
+        return None
+    had = select(func.max(_notices.c.ordinal)).where(_notices.c.subject == step.subject)
+    ending = "reprieved" if row["type"].endswith(".reprieved") else lifecycle.word(row["after"])
+    opened_at = step.occurred_at - ahead
+    return Notice(
+        subject=step.subject,
+        ordinal=(connection.execute(had).scalar() or 0) + 1,
+        kind="relocation" if kind == "relocation" else "preemption",
+        opened_at=opened_at,
+        deadline=opened_at + NOTICE,
+        estimated=True,
+        ended_at=row["position"] - ahead,
+        ended_how=ending,
+    )

@@ -1,0 +1,154 @@
+"""Asks the marketplace what nobody saw: after each change, and after each time in which nobody looked.
+
+It runs beside the polls and waits for them: no hook of what was just seen waits for a history. It takes at most half
+of the request budget, and what it cannot ask now stays in its queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from mithrild.clock import Clock
+from mithrild.errors import MarketplaceError, NotFound
+from mithrild.fleet import lifecycle
+from mithrild.fleet.history import BID_WORDS, reopened
+from mithrild.fleet.model import Bid, BidEvent, Instance
+from mithrild.fleet.notices import clear
+from mithrild.fleet.timeline import Told
+from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.client import Marketplace
+from mithrild.store import read
+from mithrild.store.database import Database
+from mithrild.store.history import Remembered
+from mithrild.watcher.recorder import Recorder
+
+SHARE = 0.5  # of the request budget; the polls and the people come first
+SLICE = 20.0  # seconds after which it lets go, and goes on at the next beat
+REST = 5.0  # seconds between two looks into an empty queue, in case a wish was overheard
+AGAIN = 30.0
+# How far before the last whole look a gap is asked for: answers travel, and clocks are set.
+MARGIN = timedelta(minutes=1)
+
+
+class Backfill:
+    """One project's. `want` is cheap; `run` is the beat that works the queue off."""
+
+    def __init__(
+        self,
+        project: str,
+        marketplace: Marketplace,
+        budget: RequestBudget,
+        database: Database,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._project, self._marketplace, self._budget = project, marketplace, budget
+        self._database, self._recorder, self._clock = database, recorder, clock
+        self._wanted: dict[str, None] = {}  # bids, the most wanted first
+        self._gap: datetime | None = None  # since when nobody has looked at the whole project
+
+    def want(self, bids: Iterable[str]) -> None:
+        """These bids have just changed: before all that is only looked through."""
+        self._wanted = {**dict.fromkeys(bids), **self._wanted}
+
+    def want_since(self, moment: datetime) -> None:
+        """Nobody looked from this moment on, until just now."""
+        self._gap = min(self._gap or moment, moment)
+
+    @property
+    def idle(self) -> bool:
+        return not self._wanted and self._gap is None
+
+    async def run(self) -> float:
+        """Works until the queue is empty, or its slice of time is over. Returns the seconds until the next time."""
+        until = self._clock.monotonic() + SLICE
+        try:
+            while not self.idle and self._clock.monotonic() < until:
+                if self._budget.spent() >= SHARE * self._budget.cap:
+                    return 1.0
+                await self._next()
+        except MarketplaceError as error:
+            logger.debug("the history of {} has to wait: {}", self._project, error)
+            return AGAIN
+        return REST if self.idle else 0.0
+
+    async def _next(self) -> None:
+        if self._wanted:
+            bid = next(iter(self._wanted))
+            await self._ask(bid)
+            self._wanted.pop(bid, None)
+        elif self._gap is not None:
+            gap = self._gap
+            await self._look_through(gap)
+            if self._gap == gap:
+                self._gap = None
+
+    async def _look_through(self, gap: datetime) -> None:
+        """Every bid that lived in a gap: those placed in it, also if they ended in it, and all that are on record."""
+        # The gap is by our clock. The marketplace's may have been behind when it began: too much costs a page more.
+        since = gap - MARGIN + min(clear(self._marketplace.skew), timedelta())
+        placed = await self._marketplace.bids_since(self._project, since)
+        live = await asyncio.to_thread(self._live)
+        ended = [seen.value for seen in placed if seen.value.status in lifecycle.FINAL and seen.value.fid not in live]
+        for bid in ended:
+            await self._ask(bid.fid, bid)
+        self._wanted |= dict.fromkeys(live)
+
+    async def _ask(self, fid: str, ended: Bid | None = None) -> None:
+        try:
+            events, bad = await self._marketplace.bid_history(fid)
+        except NotFound:
+            return  # the polls find out what has become of it
+        stories, worse = await self._marketplace.status_history(self._project, bid=fid)
+        for line in (*bad, *worse):
+            logger.debug("{}: {}", fid, line)
+        steps = {one.instance: _in_order(one.steps) for one in stories}
+        known = await asyncio.to_thread(self._known, fid, steps)
+        unseen: list[Bid | Instance] = [] if ended is None else [ended]
+        if steps.keys() - known:
+            listing = await self._marketplace.instances(self._project, bids=[fid])
+            if listing.broken is not None:
+                raise MarketplaceError(listing.broken)
+            unseen += [
+                seen.value
+                for seen in listing.items
+                if seen.value.fid not in known and seen.value.status in lifecycle.FINAL
+            ]
+        told = Remembered(
+            bid=fid,
+            project=self._project,
+            bid_steps=reopened(_statuses(events), list(steps.values())),
+            instance_steps=steps,
+            unseen=unseen,
+            ahead=clear(self._marketplace.skew),
+        )
+        await self._recorder.remember(told, self._clock.now())
+
+    def _live(self) -> list[str]:
+        with self._database.read() as connection:
+            return list(read.fleet(connection, self._project).bids)
+
+    def _known(self, bid: str, instances: Iterable[str]) -> set[str]:
+        with self._database.read() as connection:
+            return set(read.fleet(connection, self._project, also={bid, *instances}).instances)
+
+
+def _statuses(events: Sequence[BidEvent]) -> list[Told]:
+    steps = []
+    for event in events:
+        aspect, after = BID_WORDS.get(event.word, (None, None))
+        if aspect == "status" and after is not None:
+            steps.append(Told(after, event.at))
+    return _in_order(steps)
+
+
+def _in_order(steps: Sequence[Told]) -> list[Told]:
+    """The oldest first; steps of one moment in the order in which they were told."""
+    told = list(steps)
+    if told and told[0].at > told[-1].at:
+        told.reverse()
+    return sorted(told, key=lambda one: one.at)

@@ -1,0 +1,190 @@
+"""What nobody saw, from the marketplace's history: against a real sandbox, whose timeline is the truth."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from mithrild.store import read
+from mithrild.watcher.backfill import Backfill
+from tests.integration.sandbox_server import PROJECT
+from tests.integration.watch_rig import Rig, with_rig
+
+# The marketplace's history has no word for these: they are inferred from the instances, where those tell.
+UNNAMED = "Open"
+
+
+class Sleeper:
+    """A watch that looks only now and then, and a backfill that is run by hand."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.backfill = Backfill(PROJECT, rig.marketplace, rig.budget, rig.database, rig.recorder, rig.clock)
+
+    async def look(self) -> None:
+        await self.rig.tick()
+
+    async def remember(self, *bids: str) -> None:
+        self.backfill.want(bids)
+        while not self.backfill.idle:
+            await self.backfill.run()
+
+    async def remember_all(self, since: datetime) -> None:
+        self.backfill.want_since(since)
+        while not self.backfill.idle:
+            await self.backfill.run()
+
+    def rows(self, subject: str) -> list[dict[str, Any]]:
+        query = "select * from transitions where subject = ? and aspect = 'status' order by position, sequence"
+        with self.rig.database.read() as connection:
+            return [dict(row) for row in connection.exec_driver_sql(query, (subject,)).mappings()]
+
+    def words(self, subject: str) -> list[str]:
+        return [row["after"].removeprefix("STATUS_") for row in self.rows(subject)]
+
+    async def truth(self) -> dict[str, list[tuple[str, datetime]]]:
+        """What really happened, by subject."""
+        steps = (await self.rig.visitor.get("/sandbox/timeline", limit=100_000))["steps"]
+        found: dict[str, list[tuple[str, datetime]]] = {}
+        for step in steps:
+            if step["kind"] in ("bid", "instance") and step["aspect"] == "status" and step["project"] == PROJECT:
+                found.setdefault(step["subject"], []).append((step["to"], datetime.fromisoformat(step["at"])))
+        return found
+
+
+def with_sleeper(folder: Path, story: Any, **options: Any) -> None:
+    async def run(rig: Rig) -> None:
+        await story(Sleeper(rig))
+
+    with_rig(folder, run, **options)
+
+
+def test_a_notice_that_came_and_went_between_two_looks_is_told_late(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        (instance,) = rig.fleet().instances
+        await rig.visitor.force(bid, "preempt")
+        await rig.visitor.turn(60)
+        await rig.visitor.force(bid, "reprieve")
+        await sleeper.look()
+        assert rig.events() == [], "nobody saw it"
+        await sleeper.remember(bid)
+        assert rig.events() == ["bid.preempting", "instance.preempting", "bid.reprieved", "instance.reprieved"]
+        assert sleeper.words(instance)[-3:] == ["RUNNING", "PREEMPTING", "RUNNING"]
+        assert {row["provenance"] for row in sleeper.rows(instance)[1:]} == {"backfilled"}
+        with rig.database.read() as connection:
+            notices = connection.exec_driver_sql("select subject, ended_how from notices order by subject").all()
+        assert {tuple(row) for row in notices} == {(bid, "reprieved"), (instance, "reprieved")}
+        count = len(sleeper.rows(instance))
+        await sleeper.remember(bid)
+        assert len(sleeper.rows(instance)) == count, "told once"
+        await sleeper.look()
+        assert len(rig.events()) == 4
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_bid_that_was_placed_and_ended_unseen_is_found(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        await sleeper.look()
+        begun = rig.clock.now()
+        bid = await rig.visitor.running("brief", quantity=2)
+        await rig.visitor.delete(f"/v2/spot/bids/{bid}")
+        await rig.visitor.turn(600)
+        await sleeper.look()
+        assert rig.events() == []
+        await sleeper.remember_all(begun)
+        assert sleeper.words(bid) == ["Open", "Allocated", "Terminated"]
+        one, other = rig.fleet().instances
+        for instance in (one, other):
+            assert sleeper.words(instance)[0] == "NEW"
+            assert sleeper.words(instance)[-1] == "TERMINATED"
+        assert rig.fleet().bids[bid].value.name == "brief"
+        kinds = rig.events()
+        assert kinds[0] == "bid.placed"
+        assert kinds.count("bid.terminated") == 1
+
+    with_sleeper(tmp_path, story)
+
+
+def test_what_was_seen_is_only_told_its_time(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        await rig.visitor.force(bid, "preempt")
+        await sleeper.look()
+        events = rig.events()
+        with rig.database.read() as connection:
+            bodies = [body for *_, body in read.events(connection, after=0, limit=100)]
+        await sleeper.remember(bid)
+        assert rig.events() == events
+        with rig.database.read() as connection:
+            assert [body for *_, body in read.events(connection, after=0, limit=100)] == bodies
+        truth = await sleeper.truth()
+        assert moments(sleeper.rows(bid)[-1:]) == truth[bid][-1:]
+
+    with_sleeper(tmp_path, story)
+
+
+def moments(rows: list[dict[str, Any]]) -> list[tuple[str, datetime]]:
+    return [(row["after"], datetime.fromisoformat(row["occurred_at"] or row["position"])) for row in rows]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whoever_slept_through_half_of_it_has_the_same_record_in_the_end(tmp_path: Path, seed: int) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig, draw = sleeper.rig, Random(seed)
+        await sleeper.look()
+        begun = len((await rig.visitor.get("/sandbox/timeline", limit=100_000))["steps"])
+        for number in range(12):
+            await market_goes_on(rig, draw, number)
+            if draw.random() < 0.6:
+                await sleeper.look()
+            if draw.random() < 0.3:
+                await sleeper.remember_all(rig.clock.now() - timedelta(days=1))
+        await sleeper.look()
+        await sleeper.remember_all(rig.clock.now() - timedelta(days=1))
+        await compare(sleeper, begun)
+
+    with_sleeper(tmp_path, story, demo=True, market=True)
+
+
+async def market_goes_on(rig: Rig, draw: Random, number: int) -> None:
+    """Some minutes of the demonstration's life, and now and then something of our own."""
+    await rig.visitor.turn(draw.choice((1, 20, 130, 400, 1500)))
+    live = [bid.fid for bid in rig.sandbox.market.registry.unended_bids(PROJECT)]
+    deed = draw.choice(("nothing", "place", "end", "force"))
+    if deed == "place":
+        await rig.visitor.place(f"script-{number}", 201, limit_price="$90.00")
+    elif deed == "end" and live:
+        await rig.visitor.delete(f"/v2/spot/bids/{draw.choice(live)}")
+    elif deed == "force" and live:
+        verb = draw.choice(("allocate", "preempt", "reprieve", "relocate", "pause", "release"))
+        await rig.visitor.http.post(f"/sandbox/bids/{draw.choice(live)}/{verb}")
+
+
+async def compare(sleeper: Sleeper, begun: int) -> None:
+    """Every status of every instance and bid, in order, and the times to the second."""
+    steps = (await sleeper.rig.visitor.get("/sandbox/timeline", limit=100_000))["steps"]
+    baseline = {step["subject"]: step["seq"] for step in steps[:begun]}
+    for subject, truth in (await sleeper.truth()).items():
+        mine = moments(sleeper.rows(subject))
+        since = sum(
+            step["subject"] == subject and step["seq"] <= begun and step["aspect"] == "status" for step in steps
+        )
+        if subject in baseline:
+            truth = truth[since - 1 :]  # what stood at first sight is the beginning
+        if not mine:
+            assert [word for word, _ in truth] == ["Terminated"], f"{subject} is missing: {truth}"
+            continue
+        assert [word for word, _ in mine] == [word for word, _ in truth], subject
+        for (word, at), (_, true) in list(zip(mine, truth, strict=True))[1:]:
+            assert word == UNNAMED or abs(at - true) <= timedelta(seconds=1), (subject, word, at, true)
