@@ -34,13 +34,17 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose history it is. `present` is the status that the record holds, None for what nobody has ever seen."""
+    """Whose history it is, and of what. `present` is what the record holds, None for what nobody has ever seen.
+    `begun`: of what came before that moment nothing is told; `start`: what was so then, where that is known."""
 
     kind: Kind
     fid: str
     project: str
     bid: str | None
     present: str | None
+    aspect: str = "status"
+    begun: datetime | None = None
+    start: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Merge:
 
 
 def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, now: datetime) -> Merge:
-    """Lays the statuses of one subject's history over its rows.
+    """Lays one aspect of a subject's history over its rows.
 
     A subject whose first row is a first sight keeps that as its beginning. Doing it again changes nothing.
     """
@@ -69,6 +73,10 @@ def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, now: 
         if row.sequence not in told_of:
             line.insert(bisect_right(line, row.position[0], key=_when), row)
     line = _from_first_sight(line)
+    if subject.begun is not None:
+        before = [entry for entry in line if _when(entry) <= subject.begun]
+        subject = replace(subject, start=before[-1].after if before else subject.start)
+        line = line[len(before) :]
     _join(line, times)
     if subject.present is not None:
         # What the record holds is how it ends: what leads away from there is the next poll's to see.
@@ -114,7 +122,7 @@ def _write(
         places[at] = min(places[at], places[at + 1] - _TICK)
     positions: dict[int, datetime] = {}
     added: list[tuple[Transition, datetime]] = []
-    before: str | None = None
+    before = subject.start
     for entry, place in zip(line, places, strict=True):
         if isinstance(entry, Told):
             if entry.after != before:
@@ -127,16 +135,19 @@ def _write(
 
 def _step(subject: Subject, before: str | None, told: Told, now: datetime) -> Transition:
     # No step is missing between two of a history: what came back from a notice without a stop was reprieved.
-    name = lifecycle.bid_event if subject.kind == "bid" else lifecycle.instance_event
+    type = "bid.limit_changed"
+    if subject.aspect == "status":
+        name = lifecycle.bid_event if subject.kind == "bid" else lifecycle.instance_event
+        type = name(before, told.after, in_time=True)
     return Transition(
         kind=subject.kind,
         subject=subject.fid,
         project=subject.project,
         bid=subject.bid,
-        aspect="status",
+        aspect=subject.aspect,
         before=before,
         after=told.after,
-        type=name(before, told.after, in_time=True),
+        type=type,
         observed_at=now,
         window_start=None,
         occurred_at=told.at,

@@ -40,6 +40,7 @@ class Remembered:
     project: str
     bid_steps: Sequence[Told]
     instance_steps: Mapping[str, Sequence[Told]]
+    limit_steps: Sequence[Told] = ()  # the limit price, as it was placed and at each change
     unseen: Sequence[Bid | Instance] = ()
     ahead: timedelta = timedelta(0)
 
@@ -56,8 +57,8 @@ def write_history(
         known = read.fleet(connection, told.project, also=named)
         fresh = _fresh(told, known)
         steps: list[tuple[Transition, datetime]] = []
-        for subject, story in _subjects(told, known, fresh):
-            merged = merge(subject, _rows(connection, subject.fid), story, now=now)
+        for subject, story in _subjects(told, known, fresh, _begun(connection, told.bid, told.ahead)):
+            merged = merge(subject, _rows(connection, subject), story, now=now)
             _tell_times(connection, merged)
             steps += merged.added
         put_fleet(connection, fresh)
@@ -85,7 +86,9 @@ def _fresh(told: Remembered, known: Fleet) -> Fleet:
     )
 
 
-def _subjects(told: Remembered, known: Fleet, fresh: Fleet) -> Iterable[tuple[Subject, Sequence[Told]]]:
+def _subjects(
+    told: Remembered, known: Fleet, fresh: Fleet, begun: datetime | None
+) -> Iterable[tuple[Subject, Sequence[Told]]]:
     """Each subject that the record holds, and its story. What it does not hold yet the next poll will see."""
     held: dict[str, Record[Bid] | Record[Instance]] = {**known.bids, **known.instances}
     stories: list[tuple[Kind, str, Sequence[Told]]] = [("bid", told.bid, told.bid_steps)]
@@ -95,10 +98,22 @@ def _subjects(told: Remembered, known: Fleet, fresh: Fleet) -> Iterable[tuple[Su
             yield Subject(kind, fid, told.project, told.bid, held[fid].value.status), story
         elif fid in fresh.bids or fid in fresh.instances:
             yield Subject(kind, fid, told.project, told.bid, None), story
+    if told.limit_steps and (bid := {**known.bids, **fresh.bids}.get(told.bid)) is not None:
+        first, *changes = told.limit_steps
+        present = bid.value.limit_price
+        yield Subject("bid", told.bid, told.project, told.bid, present, "limit_price", begun, first.after), changes
 
 
-def _rows(connection: Connection, fid: str) -> list[Row]:
-    query = select(_transitions).where(_transitions.c.subject == fid, _transitions.c.aspect == "status")
+def _begun(connection: Connection, bid: str, ahead: timedelta) -> datetime | None:
+    """When a bid that stood at first sight was first seen, by the marketplace's clock."""
+    query = select(_transitions.c.observed_at).where(_transitions.c.subject == bid, _transitions.c.baseline.is_(True))
+    seen: datetime | None = connection.execute(query.limit(1)).scalar()
+    return None if seen is None else seen + ahead
+
+
+def _rows(connection: Connection, subject: Subject) -> list[Row]:
+    its_own = (_transitions.c.subject == subject.fid, _transitions.c.aspect == subject.aspect)
+    query = select(_transitions).where(*its_own)
     return [
         Row(
             sequence=row["sequence"],

@@ -123,6 +123,7 @@ class Backfill:
             project=self._project,
             bid_steps=reopened(_statuses(events), list(steps.values())),
             instance_steps=steps,
+            limit_steps=_limits(events),
             unseen=unseen,
             ahead=clear(self._marketplace.skew),
         )
@@ -144,6 +145,13 @@ def _statuses(events: Sequence[BidEvent]) -> list[Told]:
         if aspect == "status" and after is not None:
             steps.append(Told(after, event.at))
     return _in_order(steps)
+
+
+def _limits(events: Sequence[BidEvent]) -> list[Told]:
+    """The limit price when the bid was placed, and after each change. Nothing where the first is not told."""
+    priced = [event for event in events if event.limit_price is not None]
+    steps = _in_order([Told(event.limit_price or "", event.at) for event in priced])
+    return steps if any(event.word == "Placed" for event in priced) else []
 
 
 def _in_order(steps: Sequence[Told]) -> list[Told]:

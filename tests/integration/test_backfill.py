@@ -23,7 +23,14 @@ class Sleeper:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        # One time for both sides: what is turned at the marketplace passes here too.
+        self.turn_market = rig.visitor.turn
+        rig.visitor.turn = self.turn  # type: ignore[method-assign]
         self.backfill = Backfill(PROJECT, rig.marketplace, rig.budget, rig.database, rig.recorder, rig.clock)
+
+    async def turn(self, seconds: float) -> None:
+        await self.turn_market(seconds)
+        self.rig.clock.shift += timedelta(seconds=seconds)
 
     async def look(self) -> None:
         await self.rig.tick()
@@ -130,6 +137,36 @@ def test_what_was_seen_is_only_told_its_time(tmp_path: Path) -> None:
             assert [body for *_, body in read.events(connection, after=0, limit=100)] == bodies
         truth = await sleeper.truth()
         assert moments(sleeper.rows(bid)[-1:]) == truth[bid][-1:]
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_limit_that_was_changed_and_changed_back_is_told(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await rig.visitor.patch(f"/v2/spot/bids/{bid}", {"limit_price": "$29.00"})
+        await rig.visitor.turn(10)  # more than the second of which a Date is made
+        await sleeper.look()
+        for price in ("$31.00", "$32.00", "$29.00"):
+            await rig.visitor.turn(10)
+            await rig.visitor.patch(f"/v2/spot/bids/{bid}", {"limit_price": price})
+        await sleeper.look()
+        await sleeper.remember(bid)
+        await sleeper.remember(bid)
+        query = "select before, after, provenance from transitions where aspect = 'limit_price' order by position"
+        with rig.database.read() as connection:
+            told = [tuple(row) for row in connection.exec_driver_sql(query)]
+        assert told == [
+            ("$29.00", "$31.00", "backfilled"),
+            ("$31.00", "$32.00", "backfilled"),
+            ("$32.00", "$29.00", "backfilled"),
+        ]
+        assert rig.events() == ["bid.limit_changed"] * 3
+        await rig.visitor.patch(f"/v2/spot/bids/{bid}", {"limit_price": "$40.00"})
+        await sleeper.look()
+        await sleeper.remember(bid)
+        assert len(rig.events()) == 4, "what was seen is only told its time"
 
     with_sleeper(tmp_path, story)
 

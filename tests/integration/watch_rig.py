@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ class HastyClock(SystemClock):
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self.shift = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.shift
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead
