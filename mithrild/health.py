@@ -21,6 +21,7 @@ class Health:
     key: Literal["ok", "missing", "refused", "unknown"] = "unknown"
     key_message: str | None = None
     user: str | None = None  # whose key it is
+    market_at: datetime | None = None  # when the prices were last looked at
 
     def put_aside(self, lines: list[str]) -> None:
         if lines:

@@ -14,12 +14,12 @@ from mithrild.store import read
 
 
 def list_types(parts: Parts, request: Request) -> Response:
-    """One row for each auction: a type in a region, what it costs, and what there is of it. `as_of`: since when the
-    price is so, as far as we have looked."""
+    """One row for each auction: a type in a region, what it costs, and what there is of it. `market_as_of`: when the
+    prices were last looked at; before this daemon's first look, when one of them last changed."""
     region = request.query_params.get("region")
     with parts.database.read() as connection:
         types, market = read.instance_types(connection), read.market(connection)
-        as_of = read.market_age(connection)
+        as_of = parts.health.market_at or read.market_age(connection)
         fresh = freshness(connection, parts)
     rows: list[Json] = []
     for auction in market.values():

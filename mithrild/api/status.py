@@ -65,6 +65,7 @@ def show_status(parts: Parts, request: Request) -> Response:
                 "since": stamp(health.failing_since),
                 "last_error": health.last_error,
             },
+            "project": config.project,
             "projects": [
                 {
                     "fid": row["fid"],

@@ -47,7 +47,7 @@ class Fault(BaseModel):
     path: str = "/v2/*"
     method: str | None = None
     kind: Kind
-    status: int = Field(default=503, ge=400, le=599)
+    status: int = Field(default=503, ge=200, le=599)
     retry_after: int | None = Field(default=None, ge=0)
     seconds: float = Field(default=5.0, ge=-10 * _YEAR, le=10 * _YEAR)
     megabytes: int = Field(default=50, ge=1, le=1000)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-from mithrild.errors import BrokenAnswer, KeyRefused, MarketplaceError, NotFound
+from mithrild.errors import BrokenAnswer, MarketplaceError, NotFound
 from mithrild.fleet.completeness import believable, is_live
 from mithrild.fleet.model import Noun, Record, Seen, Thing
 
@@ -17,7 +17,8 @@ AT_ONCE = 50  # missing things asked for in one tick; the rest waits for the nex
 
 @dataclass(slots=True)
 class Trouble:
-    """What a tick could not ask (`lines`), and what it could not read (`set_aside`), one line each."""
+    """What a tick could not ask (`lines`), and what it could not read (`set_aside`), one line each. A refusal is a
+    line too: it may concern one thing alone, and a refused key is met by the listing of bids before all else."""
 
     lines: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
@@ -40,8 +41,8 @@ class ByName(Generic[Noun]):
     async def __call__(
         self, fids: Iterable[str], known: Mapping[str, Record[Thing]], trouble: Trouble
     ) -> Answers[Noun]:
-        """Raises KeyRefused. An answer that cannot be read is one, about that thing alone: it is there, and is
-        set aside. `known` is what the record holds of this kind."""
+        """An answer that cannot be read is one, about that thing alone: it is there, and is set aside. `known` is
+        what the record holds of this kind."""
         wanted = sorted(fids)
         some = _turn(wanted, self._last)
         self._last = some[-1] if some else ""
@@ -54,8 +55,6 @@ class ByName(Generic[Noun]):
                     absent.add(fid)
                 case BrokenAnswer():
                     trouble.set_aside.append(str(answer))
-                case KeyRefused():
-                    raise answer
                 case MarketplaceError():
                     trouble.lines.append(str(answer))
                     resolved = False

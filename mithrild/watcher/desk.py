@@ -18,6 +18,7 @@ from mithrild.errors import AnswerLost, MarketplaceError, NotFound
 from mithrild.fleet import choices
 from mithrild.fleet import order as orders
 from mithrild.fleet.model import Auction, Bid, Cluster, InstanceType, Quota, Seen, Snapshot, SshKey
+from mithrild.fleet.notices import clear
 from mithrild.fleet.order import NameTaken, Order, Plan, Wish
 from mithrild.fleet.price import dollars
 from mithrild.marketplace.client import Marketplace
@@ -62,6 +63,7 @@ class Desk:
         if taken:
             how = taken[0].value.status.lower()
             raise NameTaken(f"the name {wish.name[:100]!r} is taken for good, by a bid that is {how}: choose another")
+        chosen = choices.pick_keys(keys, wish.ssh_keys, wish.public_keys)
         order = Order(
             project=wish.project,
             name=wish.name,
@@ -69,14 +71,18 @@ class Desk:
             region=wish.region,
             limit_cents=limit_cents,
             quantity=wish.quantity,
-            ssh_keys=tuple(key.fid for key in choices.pick_keys(keys, wish.ssh_keys, wish.public_keys)),
+            ssh_keys=tuple(key.fid for key in chosen),
             volumes=choices.pick_volumes(wish.volumes, wish.region, volumes),
             kubernetes_cluster=cluster.fid if cluster else None,
             startup_script=wish.startup_script,
         )
         orders.check_quota(order, quotas)
         auction = auctions.get((wish.region, kind.fid))
-        return Plan(order, auction, orders.warnings(order, auction, quotas))
+        warnings = [
+            *choices.key_warnings(chosen, wish.ssh_keys, wish.public_keys),
+            *orders.warnings(order, auction, quotas),
+        ]
+        return Plan(order, auction, warnings)
 
     async def place(self, order: Order) -> tuple[Bid, bool]:
         """The bid, and whether it had to be looked for. The request is sent once; if its answer is lost, the bid is
@@ -150,7 +156,13 @@ class Desk:
         now = self._clock.now()
         try:
             await self._recorder.record(
-                Snapshot(seen.value.project, asked_at=now, observed_at=now, bids={seen.value.fid: seen})
+                Snapshot(
+                    seen.value.project,
+                    asked_at=now,
+                    observed_at=now,
+                    bids={seen.value.fid: seen},
+                    ahead=clear(self._marketplace.skew),
+                )
             )
         finally:
             self._look_at_once()
@@ -166,7 +178,8 @@ class Desk:
     def _held(self, project: str) -> tuple[dict[str, InstanceType], dict[tuple[str, str], Auction], list[Cluster]]:
         with self._database.read() as connection:
             auctions = {(one.region, one.instance_type): one for one in read.market(connection).values()}
-            clusters = [record.value for record in read.fleet(connection, project).clusters.values() if not record.gone]
+            fleet = read.fleet(connection, project, ended=True)  # to tell a terminated cluster from one that never was
+            clusters = [record.value for record in fleet.clusters.values() if not record.gone]
             return dict(read.instance_types(connection)), auctions, clusters
 
 

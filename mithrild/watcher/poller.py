@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,19 +15,22 @@ from mithrild.errors import MithrildError
 from mithrild.fleet import lifecycle
 from mithrild.fleet.diff import Changes, apply, diff
 from mithrild.fleet.model import Fleet, Notice, Snapshot
-from mithrild.fleet.notices import unconfirmed
+from mithrild.fleet.notices import clear, unconfirmed
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read
 from mithrild.store.database import Database
 from mithrild.watcher.by_name import Trouble
 from mithrild.watcher.deadlines import ask_deadlines
 from mithrild.watcher.recorder import Recorder
-from mithrild.watcher.sight import Sight, at_rest, statuses_by_bid
+from mithrild.watcher.sight import Sight, at_rest, gaps_between, statuses_by_bid
 
 BEFORE_COMMIT = 2.0  # seconds that a commit waits for deadlines
 AFTER_COMMIT = 10.0
 ESTIMATE_AGAIN = 10.0  # seconds until an estimated deadline is asked for once more
 TOLD_AGAIN = 60.0  # and one that was told: the marketplace may move it
+# What the first sight overlooks would be taken for new later on, and hooks would run for old news. So one that
+# contradicts itself is looked at again; but some contradictions stay, and must not hold it up for ever.
+DOUBTFUL_LOOKS = 2
 
 
 @dataclass(slots=True)
@@ -54,21 +58,24 @@ class Poller:
         self._sight = Sight(project, marketplace, clock, whole_every)
         self._asked_at: dict[str, float] = {}  # instance -> monotonic time of the last question for its deadline
         self._confirming: asyncio.Task[None] | None = None
+        self._doubted: Counter[str] = Counter()  # how often a first sight was not believed
 
     async def tick(self) -> Tick:
         """Raises MarketplaceError if nothing at all could be learned, StoreError if it could not be kept."""
         trouble = Trouble()
         seen = self._snapshot()
-        known, notices = await asyncio.to_thread(self._load)
+        known, notices, unseen = await asyncio.to_thread(self._load)
         seen = await self._sight.see_bids(seen, known, trouble)
         seen = await self._sight.see_instances(seen, known, trouble)
-        seen = replace(seen, complete=not trouble.lines, observed_at=self._clock.now())
+        if "fleet" in unseen:
+            seen = self._doubt("fleet", seen, trouble)
+        seen = self._observed(replace(seen, complete=not trouble.lines))
         changes = await asyncio.to_thread(_preview, known, seen, notices)
         after = apply(known, changes)
         fresh = {fid for fid in _noticed(after) if fid not in notices}
         deadlines = await self._ask(unconfirmed(after, fresh), seconds=BEFORE_COMMIT)
         if deadlines:
-            seen = replace(seen, deadlines=deadlines, observed_at=self._clock.now())
+            seen = self._observed(replace(seen, deadlines=deadlines))
         await self._recorder.record(seen, changed=bool(changes or deadlines))
         self._confirm(after, notices, fresh)
         statuses = statuses_by_bid(after)
@@ -82,9 +89,11 @@ class Poller:
         """The clusters of the project: seldom, since little hangs on them."""
         trouble = Trouble()
         seen = self._snapshot()
-        known, _ = await asyncio.to_thread(self._load)
+        known, _, unseen = await asyncio.to_thread(self._load)
         seen = await self._sight.see_clusters(seen, known, trouble)
-        await self._recorder.record(replace(seen, observed_at=self._clock.now()))
+        if "clusters" in unseen:
+            seen = self._doubt("clusters", seen, trouble)
+        await self._recorder.record(self._observed(seen))
         return Tick(not trouble.lines, trouble=trouble.lines, set_aside=trouble.set_aside)
 
     async def stop(self) -> None:
@@ -96,9 +105,26 @@ class Poller:
         now = self._clock.now()
         return Snapshot(self.project, asked_at=now, observed_at=now)
 
-    def _load(self) -> tuple[Fleet, Mapping[str, Notice]]:
+    def _observed(self, seen: Snapshot) -> Snapshot:
+        """Now all of it has been seen; and by then the answers have told what the marketplace's clock shows."""
+        return replace(seen, observed_at=self._clock.now(), ahead=clear(self._marketplace.skew))
+
+    def _load(self) -> tuple[Fleet, Mapping[str, Notice], set[str]]:
+        """What the record holds, its open notices, and what still waits for its first sight."""
         with self._database.read() as connection:
-            return read.fleet(connection, self.project), read.open_notices(connection, self.project)
+            fleet, notices = read.fleet(connection, self.project), read.open_notices(connection, self.project)
+            cursor = read.project(connection, self.project)
+        marks = {"fleet": "baseline_at", "clusters": "clusters_baseline_at"}
+        return fleet, notices, {what for what, mark in marks.items() if cursor[mark] is None}
+
+    def _doubt(self, what: str, seen: Snapshot, trouble: Trouble) -> Snapshot:
+        """A first sight that shows its own gaps is none: nothing of it is whole."""
+        gaps = [*trouble.set_aside, *gaps_between(seen)]
+        if not gaps or self._doubted[what] == DOUBTFUL_LOOKS:
+            return seen
+        self._doubted[what] += 1
+        trouble.lines.append(f"the first sight of the {what} is taken again: {gaps[0]}")
+        return replace(seen, whole=frozenset())
 
     async def _ask(self, instances: Sequence[str], *, seconds: float) -> dict[str, datetime]:
         self._asked_at |= dict.fromkeys(instances, self._clock.monotonic())

@@ -16,6 +16,8 @@ from mithrild.store.database import Database
 from mithrild.watcher.cadence import Beat
 from mithrild.watcher.poller import Poller, Tick
 
+AGAIN = 60.0  # seconds at most until what failed is asked for once more: an hour without names is too long
+
 
 class Rounds:
     """One beat each. `away` tells whether the marketplace as a whole is: then the polls say so, and once."""
@@ -49,18 +51,19 @@ class Rounds:
         async def run() -> float:
             nonlocal failures
             if self._health.key != "ok":
-                return every()
+                return min(every(), AGAIN)
             try:
                 await ask()
                 failures = 0
                 trouble.recovered()
+                return every()
             except (MarketplaceError, StoreError) as error:
                 self._health.discarded += 1
                 failures += 1
                 # An outage may meet this beat before the polls; the second failure alone is this beat's own.
                 if failures > 1 and not self._away():
                     trouble.failed(str(error))
-            return every()
+                return min(every(), AGAIN)
 
         return Beat(name, run)
 
@@ -68,7 +71,9 @@ class Rounds:
         listing = await self._marketplace.auctions()
         self._health.put_aside(list(listing.set_aside))
         auctions = [seen.value for seen in listing.items]
-        await asyncio.to_thread(inventory.keep_prices, self._database, auctions, self._clock.now())
+        now = self._clock.now()
+        await asyncio.to_thread(inventory.keep_prices, self._database, auctions, now)
+        self._health.market_at = now
 
     async def _keep_clusters(self) -> None:
         """Of every project, also where one of them fails."""
@@ -86,11 +91,26 @@ class Rounds:
             raise failures[0]
 
     async def _keep_inventory(self) -> None:
+        """Each for itself: a list that is closed to us must not hide the others for ever."""
+        failures: list[MarketplaceError] = []
+        for keep in (self._keep_projects, self._keep_types, self._keep_members):
+            try:
+                await keep()
+            except MarketplaceError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _keep_projects(self) -> None:
         watched = {poller.project for poller in self._pollers}
         projects = [project for project in await self._marketplace.projects() if project.fid in watched]
         if len(projects) == len(watched):  # their names may have changed
             await asyncio.to_thread(inventory.keep_projects, self._database, projects)
+
+    async def _keep_types(self) -> None:
         types = await self._marketplace.instance_types()
         await asyncio.to_thread(inventory.keep_types, self._database, types)
+
+    async def _keep_members(self) -> None:
         members = await self._marketplace.teammates()
         await asyncio.to_thread(inventory.keep_members, self._database, members)

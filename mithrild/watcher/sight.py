@@ -127,8 +127,6 @@ class Sight:
     ) -> Listing[Instance]:
         try:
             listing = await self._marketplace.instances(self._project, bids=list(bids), statuses=list(statuses))
-        except KeyRefused:
-            raise
         except MarketplaceError as error:
             listing = Listing((), broken=str(error))
         trouble.set_aside += listing.set_aside
@@ -140,6 +138,15 @@ class Sight:
 def statuses_by_bid(fleet: Fleet) -> dict[str, list[str]]:
     """The statuses of each bid's live instances."""
     return {fid: [one.status for one in group] for fid, group in group_by_bid(fleet).items()}
+
+
+def gaps_between(seen: Snapshot) -> list[str]:
+    """What bids and instances say of each other and the listings do not show, one line each."""
+    named = {fid for bid in seen.bids.values() for fid in bid.value.instances} - seen.instances.keys()
+    owners = {one.value.bid for one in seen.instances.values()} - seen.bids.keys() - {None}
+    return [f"no listing shows instance {fid}, which a bid names" for fid in sorted(named)] + [
+        f"no listing shows bid {fid}, which an instance names" for fid in sorted(filter(None, owners))
+    ]
 
 
 def at_rest(bid: Bid, statuses: Mapping[str, Sequence[str]]) -> bool:

@@ -153,7 +153,13 @@ class Watch:
     async def _get_to_know(self) -> None:
         """Whose key is this, and which projects are watched? The first time it lays down the other beats too."""
         key, generation = self._config().api_key, self._generation
-        account = await self._marketplace.me()
+        try:
+            account = await self._marketplace.me()
+        except Unreachable:
+            # After a reload the key is asked about once more. One that was good a moment ago need not wait for that.
+            if self.pollers is None or key is None or key != self._good_key:
+                raise
+            return
         if generation != self._generation:
             return  # that was the key from before; the poll that is wanted now asks about the new one
         try:
@@ -172,7 +178,11 @@ class Watch:
         await self._state("accepted")
         if self.pollers is not None:
             return
-        projects = await find_projects(self._config().projects, self._database, self._marketplace)
+        try:
+            projects = await find_projects(self._config().projects, self._database, self._marketplace)
+        except KeyRefused as error:
+            # /me has just taken this key: it is the list of projects that is closed to us.
+            raise MarketplaceError(str(error)) from None
         await asyncio.to_thread(inventory.keep_projects, self._database, projects)
         self.pollers = [self._poller(project) for project in projects]
         logger.info("watching {}", ", ".join(f"{project.name} ({project.fid})" for project in projects))

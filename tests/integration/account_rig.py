@@ -13,7 +13,7 @@ from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace, Tickets
 from mithrild.store import read
 from mithrild.store.database import Database
-from mithrild.watcher.cadence import Cadence
+from mithrild.watcher.cadence import Beat, Cadence
 from mithrild.watcher.watch import Watch
 from tests.integration.sandbox_server import PROJECT, Visitor, visit
 
@@ -35,10 +35,33 @@ class HandClock:
         await asyncio.sleep(0)
 
 
-class Rig:
-    """A watch, its cadence at rest."""
+class HandCadence(Cadence):
+    """Turned by hand too: whoever holds it lets the next beat run, at its time. What nobody foresaw is raised."""
 
-    def __init__(self, visitor: Visitor, folder: Path, **env: str) -> None:
+    def __init__(self, clock: HandClock) -> None:
+        super().__init__(clock)
+        self._now, self._sleep = clock.monotonic, clock.sleep
+        self._due: dict[str, float] = {}
+
+    def _lay_down(self, beat: Beat, delay: float) -> None:
+        self._due[beat.name] = self._now() + delay
+
+    async def turn(self) -> str:
+        """One run of the beat that is due next, and its name."""
+        name = min(self._due, key=lambda name: self._due[name])
+        await self._sleep(max(self._due.pop(name) - self._now(), 0.0))
+        beat = self._beats[name]
+        beat.wanted, beat.begun_at = False, self._now()
+        delay = await beat.run()
+        beat.begun_at = None
+        self._lay_down(beat, 0.0 if beat.wanted else delay)
+        return name
+
+
+class Rig:
+    """A watch, its cadence at rest until somebody turns it."""
+
+    def __init__(self, visitor: Visitor, folder: Path, read_timeout: float = 15, /, **env: str) -> None:
         self.visitor, self.clock = visitor, HandClock()
         address = str(visitor.http.base_url).rstrip("/")
         settings = {"HOME": str(folder), "MITHRIL_API_URL": address, "MITHRIL_API_KEY": visitor.sandbox.key}
@@ -46,19 +69,32 @@ class Rig:
         self.config: Config = load(None, self._settings)
         self.database = Database(folder / "watch.db")
         budget = RequestBudget(self.clock, cap=100_000)
-        self.marketplace = Marketplace(address, self.config.api_key, clock=self.clock, tickets=Tickets(), budget=budget)
+        self.marketplace = Marketplace(
+            address,
+            self.config.api_key,
+            clock=self.clock,
+            tickets=Tickets(),
+            budget=budget,
+            read_timeout=read_timeout,
+        )
+        self.cadence = HandCadence(self.clock)
         self.foreign: list[StoreError] = []
         self.watch = Watch(
             lambda: self.config,
             self.marketplace,
             budget,
             self.database,
-            Cadence(self.clock),
+            self.cadence,
             self.clock,
             host="here",
             on_commit=lambda: None,
             on_foreign_account=self.foreign.append,
         )
+
+    async def aclose(self) -> None:
+        await self.watch.stop()
+        await self.marketplace.aclose()
+        self.database.close()
 
     def events(self) -> list[str]:
         with self.database.read() as connection:
@@ -86,7 +122,6 @@ def with_rig(folder: Path, story: Callable[[Rig], Awaitable[None]], **env: str) 
         try:
             await story(rig)
         finally:
-            await rig.marketplace.aclose()
-            rig.database.close()
+            await rig.aclose()
 
     visit(run)

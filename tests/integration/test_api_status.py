@@ -73,6 +73,7 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
                 "interval_seconds": 5.0,
             },
             "marketplace": {"reachable": True, "since": None, "last_error": None},
+            "project": None,
             "projects": [
                 {
                     "fid": PROJECT.fid,

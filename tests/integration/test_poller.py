@@ -11,27 +11,12 @@ from typing import Any
 
 import pytest
 
-from mithrild.errors import KeyRefused, MarketplaceError
+from mithrild.errors import KeyRefused
 from mithrild.store import read
 from mithrild.store.record import Recorded, record
+from mithrild.watcher.poller import DOUBTFUL_LOOKS
 from tests.integration.sandbox_server import PROJECT
 from tests.integration.watch_rig import Rig, with_rig
-
-FAULTS: tuple[tuple[str, dict[str, int]], ...] = (
-    ("status", {"status": 500}),
-    ("status", {"status": 503, "retry_after": 60}),
-    ("reset", {}),
-    ("truncate", {}),
-    ("not_json", {}),
-    ("html", {}),
-    ("cursor_loop", {}),
-    ("empty_page", {}),
-    ("drop_item", {}),
-    ("bad_item", {}),
-    ("huge", {"megabytes": 17}),
-    ("date_skew", {"seconds": 7200}),
-)
-PATHS = ("/v2/spot/bids", "/v2/spot/bids/*", "/v2/instances", "/v2/instances/*", "/v2/*")
 
 
 def test_first_sight_is_no_news_and_what_changes_afterwards_is(tmp_path: Path) -> None:
@@ -125,46 +110,6 @@ def test_an_instance_behind_a_word_that_no_filter_can_name_is_found_by_its_bid(t
         assert rig.fleet().bids[bid].value.status == "Allocated"
 
     with_rig(tmp_path, story)
-
-
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("kind", "more"), FAULTS, ids=[f"{kind}-{more.get('status', '')}" for kind, more in FAULTS])
-def test_a_fault_invents_nothing_and_hides_nothing_for_long(
-    tmp_path: Path, kind: str, more: dict[str, int], path: str
-) -> None:
-    async def story(rig: Rig) -> None:
-        first = await rig.visitor.running("first")
-        second = await rig.visitor.running("second")
-        await rig.tick()
-        assert rig.events() == []
-        await rig.fault(kind, path, **more)
-        for _ in range(2):
-            await tick_through(rig)
-        assert rig.events() == [], "nothing had happened"
-        await rig.visitor.force(first, "preempt")
-        await rig.visitor.force(second, "terminate")
-        await tick_through(rig)
-        await rig.no_faults()
-        tick = await rig.tick()
-        assert tick.complete, tick.trouble
-        kinds = rig.events()
-        assert kinds.count("bid.preempting") == 1
-        assert kinds.count("instance.preempting") == 1
-        assert kinds.count("bid.terminated") == 1
-        assert "bid.gone" not in kinds
-        assert "instance.gone" not in kinds
-
-    with_rig(tmp_path, story)
-
-
-async def tick_through(rig: Rig) -> None:
-    """A tick in bad weather: it may fail in the ways that are foreseen, and in no other."""
-    try:
-        await rig.tick()
-    except KeyRefused:
-        raise
-    except MarketplaceError:
-        pass
 
 
 def test_what_is_committed_while_the_poll_is_cancelled_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,10 +218,14 @@ def test_a_bid_that_cannot_be_read_does_not_hide_the_ends_of_others(tmp_path: Pa
     with_rig(tmp_path, story)
 
 
-def test_instances_that_only_a_bid_knows_do_not_hold_up_the_first_sight(tmp_path: Path) -> None:
+def test_instances_that_only_a_bid_knows_do_not_hold_up_the_first_sight_for_ever(tmp_path: Path) -> None:
     async def story(rig: Rig) -> None:
         bid = await rig.visitor.running(quantity=30)
         await rig.fault("empty_page", "/v2/instances")
+        for _ in range(DOUBTFUL_LOOKS):
+            tick = await rig.tick()
+            assert "first sight of the fleet is taken again" in tick.trouble[0]
+            assert rig.fleet().bids == {}
         assert (await rig.tick()).complete
         assert bid in rig.fleet().bids
         assert rig.fleet().instances == {}

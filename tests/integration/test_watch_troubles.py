@@ -90,6 +90,21 @@ def test_an_old_key_that_answers_late_says_nothing_about_the_new_one(tmp_path: P
     with_rig(tmp_path, story)
 
 
+def test_a_reload_while_only_me_is_away_goes_on_watching(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.watch.poll()
+        rig.set_config()
+        await rig.fault(kind="status", path="/v2/me", status=503)
+        await rig.visitor.place("placed-meanwhile")
+        await rig.watch.poll()
+        assert rig.events() == ["bid.placed"]
+        rig.visitor.sandbox.faults.clear()
+        await rig.watch.poll()
+        assert rig.watch.health.key == "ok"
+
+    with_rig(tmp_path, story)
+
+
 def test_a_reload_with_the_key_of_another_account_keeps_the_old_one(tmp_path: Path) -> None:
     async def story(rig: Rig) -> None:
         await rig.watch.poll()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from mithrild.errors import BrokenAnswer, KeyRefused, NotFound, Unreachable
 from mithrild.fleet.model import Bid, Record, Seen
 from mithrild.watcher.by_name import AT_ONCE, Answers, ByName, Trouble
@@ -47,8 +45,13 @@ def test_each_answer_counts_for_its_own_thing() -> None:
     assert not answers.resolved, "c may be asked for again"
     assert trouble.lines == ["500"]
     assert trouble.set_aside == ["no JSON"]
-    with pytest.raises(KeyRefused):
-        Desk(a=KeyRefused("401"))(["a"])
+
+
+def test_one_that_is_closed_to_us_does_not_hide_another() -> None:
+    answers, trouble = Desk(a=KeyRefused("403"))(["a", "b"], known=10)
+    assert answers.found.keys() == {"b"}
+    assert not answers.resolved
+    assert trouble.lines == ["403"]
 
 
 def test_everyone_has_a_turn_though_nobody_answers() -> None:
