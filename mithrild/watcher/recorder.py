@@ -38,6 +38,7 @@ class Recorder:
         self._newest: dict[str, tuple[int, datetime]] = {}  # fid -> (ticket, when its poll was begun)
         self._pruned = 1000
         self._turn = asyncio.Lock()
+        self.on_steps: Callable[[str, set[str]], None] = lambda project, bids: None  # after each commit that saw some
 
     async def record(self, seen: Snapshot, *, changed: bool = True) -> Recorded:
         """Commits a snapshot. `changed` is False for one that showed just what the record holds: then only the
@@ -96,6 +97,7 @@ class Recorder:
             _tell(step, _name(step, seen))
         if added.steps:
             self._on_commit()
+            self.on_steps(seen.project, {step.bid for _, step in added.steps if step.bid and not step.baseline})
         return added
 
     def _commit(self, seen: Snapshot, rules: Sequence[HookRule], changed: bool) -> Recorded:

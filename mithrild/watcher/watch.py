@@ -34,6 +34,7 @@ from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import inventory
 from mithrild.store.database import Database
+from mithrild.watcher.backfill import Backfill
 from mithrild.watcher.cadence import Beat, Cadence
 from mithrild.watcher.conditions import Condition, Conditions
 from mithrild.watcher.poller import Poller, Tick
@@ -43,6 +44,9 @@ from mithrild.watcher.rounds import Rounds
 
 KEY_AGAIN = 300.0  # seconds until a refused key is tried once more, on /me
 DISK_AGAIN = 2.0  # seconds until the next poll after one that could not be kept
+# A pause of the polls that is no gap: three of them, and never less than this many seconds.
+GAP = 20.0
+LOOK_BACK_AGAIN = 30.0
 UNREACHABLE_AFTER = timedelta(minutes=2)
 
 
@@ -72,6 +76,9 @@ class Watch:
         self._disk = Trouble("record", clock)
         self.pollers: list[Poller] | None = None  # None until we know whose key this is
         self._failures = 0
+        self.backfills: dict[str, Backfill] = {}  # by project
+        self._looked: set[str] = set()  # the projects of which this process has seen all at least once
+        self.recorder.on_steps = self._stepped
         self._good_key: SecretStr | None = None  # the last one that was this account's
         self._generation = 0  # counts the keys
         self.rounds = Rounds(config, marketplace, database, clock, self.health, self._away)
@@ -98,14 +105,16 @@ class Watch:
         spent = self._budget.total
         failures: list[MarketplaceError] = []
         ticks: list[Tick] = []
+        seen: list[tuple[str, Tick]] = []
         wait = None
         try:
             if self.pollers is None or self.health.key != "ok":
                 await self._get_to_know()
             answers = await asyncio.gather(*(poller.tick() for poller in self.pollers or ()), return_exceptions=True)
-            for answer in answers:
+            for poller, answer in zip(self.pollers or (), answers, strict=True):
                 if isinstance(answer, Tick):
                     ticks.append(answer)
+                    seen.append((poller.project, answer))
                 elif isinstance(answer, MarketplaceError):
                     failures.append(answer)
                 else:
@@ -124,6 +133,7 @@ class Watch:
             self.health.last_error = str(error)
             wait = DISK_AGAIN
         self.health.polls += 1
+        self._mind_gaps(seen)
         if wait is not None:
             pass  # what was seen is not kept: nothing can be said of it
         elif ticks:
@@ -185,10 +195,12 @@ class Watch:
             raise MarketplaceError(str(error)) from None
         await asyncio.to_thread(inventory.keep_projects, self._database, projects)
         self.pollers = [self._poller(project) for project in projects]
+        self.backfills = {project.fid: self._backfill(project) for project in projects}
         logger.info("watching {}", ", ".join(f"{project.name} ({project.fid})" for project in projects))
         # These run beside the first look at bids, which waits for none of them.
         for beat in self.rounds.beats(self.pollers):
             self._cadence.add(beat)
+        self._cadence.add(Beat("history", self.look_back))
 
     def _poller(self, project: Project) -> Poller:
         return Poller(
@@ -199,6 +211,37 @@ class Watch:
             self._clock,
             lambda: self._config().poll.instances,
         )
+
+    def _backfill(self, project: Project) -> Backfill:
+        return Backfill(project.fid, self._marketplace, self._budget, self._database, self.recorder, self._clock)
+
+    def _stepped(self, project: str, bids: set[str]) -> None:
+        """Something was seen to change: the marketplace knows when, and what came before it."""
+        if bids and project in self.backfills:
+            self.backfills[project].want(bids)
+            self._cadence.look_at_once("history")
+
+    def _mind_gaps(self, ticks: Sequence[tuple[str, Tick]]) -> None:
+        """After a time in which nobody looked, the whole project is looked back at: once at the start, too."""
+        usual = max(3 * self.health.usual, GAP)
+        for project, tick in ticks:
+            first = project not in self._looked
+            if not tick.complete:
+                continue
+            self._looked.add(project)
+            if tick.last is not None and (first or (self._clock.now() - tick.last).total_seconds() > usual):
+                self.backfills[project].want_since(tick.last)
+                self._cadence.look_at_once("history")
+
+    async def look_back(self) -> float:
+        """What nobody saw, as far as the marketplace remembers it. Returns the seconds until the next time."""
+        if self.health.key != "ok" or self._away():
+            return LOOK_BACK_AGAIN
+        try:
+            return min([await one.run() for one in self.backfills.values()], default=LOOK_BACK_AGAIN)
+        except StoreError as error:
+            logger.debug("the history could not be kept: {}", error)
+            return LOOK_BACK_AGAIN
 
     async def _went(self, ticks: Sequence[Tick], failures: Sequence[MarketplaceError]) -> None:
         # A listing that stays broken, or a project, is no reason to look less often: the others still tell.

@@ -78,6 +78,7 @@ def live_through(folder: Path, sandbox: Sandbox, daemon: Daemon, bid: str) -> St
         follower.terminate()
     wait_for("both runs of the hook", lambda: len(list(folder.glob("run.*/end"))) == 2)
     wait_for("their record", lambda: [one["state"] for one in daemon.deliveries()] == ["done"] * 2)
+    wait_for("the history of each step", lambda: told_times(daemon) == 3)
     history, listed = daemon.ml("history", "work"), daemon.ml("instance", "list", "--json")
     assert (history.returncode, listed.returncode) == (0, 0), history.stderr + listed.stderr
     return Story(
@@ -92,6 +93,12 @@ def live_through(folder: Path, sandbox: Sandbox, daemon: Daemon, bid: str) -> St
         listed=json.loads(listed.stdout),
         rows=rows(folder / "xdg-state" / "mithrild" / "mithrild.db"),
     )
+
+
+def told_times(daemon: Daemon) -> int:
+    """How many of the bid's steps of the notice have their time from the marketplace."""
+    steps = daemon.get("/v1/bids/work/history")["steps"]
+    return sum(step["exact"] and not step["baseline"] for step in steps)
 
 
 def block(chunks: Iterator[str]) -> dict[str, str]:
@@ -149,10 +156,12 @@ def test_the_record_has_each_step_once_and_when_it_was_seen(story: Story) -> Non
     for row in story.rows["transitions"]:
         assert row["bid"] == story.bid
         assert row["type"] == f"{row['kind']}.preempting"
-        # The sandbox's clock was turned ahead by ten minutes; the record keeps our own.
+        # When it happened is by the marketplace's clock, which was turned ahead by ten minutes; the rest is by ours.
         seen = datetime.fromisoformat(row["observed_at"])
         assert timedelta(0) < seen + timedelta(seconds=600) - at[row["subject"]] < timedelta(seconds=20)
-        assert row["window_start"] < row["observed_at"] == row["position"]
+        assert row["window_start"] < row["observed_at"]
+        assert datetime.fromisoformat(row["occurred_at"]) == at[row["subject"]]
+        assert row["position"] == row["occurred_at"]
 
 
 def test_the_notice_has_the_deadline_that_was_told(story: Story) -> None:

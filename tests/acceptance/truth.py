@@ -28,21 +28,24 @@ def unmatched(
     """(what lasted over two polls and is no event, events that nothing on the timeline stands for).
 
     A step is matched by at most one event: the latest one of its subject with its target status that was
-    seen while the step was so (or within a poll of its end: answers travel).
+    seen while the step was so (or within a poll of its end: answers travel). An event from the marketplace's
+    history was not seen: its own time says which step it is.
     """
     steps = [step for step in timeline if step["kind"] in ("bid", "instance") and step["aspect"] == "status"]
     taken: set[int] = set()
     invented = []
     for event in status_events(events):
         seen = _time(event["data"]["observed_at"])
+        told = event["data"]["occurred_at"] if event["data"]["provenance"] == "backfilled" else None
         fits = [
             step
             for step in steps
             if step["subject"] == event["subject"]
             and word(step["to"]) == event["data"]["to"]
             and step["seq"] not in taken
+            and (told is None or abs(_time(step["at"]) - _time(told)) <= timedelta(seconds=1))
             and _time(step["at"]) <= seen
-            and (event["type"] == "bid.placed" or _end(step, steps) >= seen - 4 * poll)
+            and (told or event["type"] == "bid.placed" or _end(step, steps) >= seen - 4 * poll)
         ]
         if fits:
             taken.add(fits[-1]["seq"])
