@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 
 # The marketplace stamps whole seconds in some answers and fractions in others.
 SLACK = timedelta(seconds=1)
+# How wrong a clock, or what was told of one, is taken to be at the most.
+WRONG_AT_MOST = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     free = sorted(rows, key=lambda row: row.position)
     times: dict[int, datetime] = {}
     stands: dict[int, int] = {}  # place in the story -> sequence
-    # What surely belongs together finds itself first, in its order; only then may clocks be a little off.
+    # What surely belongs together finds itself first, in its order; only then may clocks be a little off, or the
+    # difference between them have been told wrong.
     for slack in (None, timedelta(0), SLACK):
         turn = 1 if slack is None else -1
         for at in range(len(story))[::turn]:
@@ -99,7 +102,19 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
             stands[at] = found.sequence
             if found.occurred_at is None:
                 times[found.sequence] = story[at].at
+    limit = len(story)
+    for row in sorted((row for row in free if row.occurred_at is None), key=lambda row: row.sequence, reverse=True):
+        # What was seen has happened. A row that fits no time was measured by a clock that was wrong, or was told so:
+        # it is the last step of its status that no other row stands for, and the rows keep their order.
+        found_at = next((at for at in reversed(range(limit)) if at not in stands and _is_near(row, story[at])), None)
+        if found_at is not None:
+            stands[found_at], times[row.sequence] = row.sequence, story[found_at].at
+            limit = found_at
     return Alignment(tuple((told, stands.get(at)) for at, told in enumerate(story)), times)
+
+
+def _is_near(row: Row, told: Told) -> bool:
+    return row.after == told.after and abs(told.at - row.observed_at) <= WRONG_AT_MOST
 
 
 def _fits(row: Row, told: Told, slack: timedelta | None) -> bool:
@@ -110,6 +125,10 @@ def _fits(row: Row, told: Told, slack: timedelta | None) -> bool:
         return abs(row.occurred_at - told.at) <= (slack or timedelta(0))
     if slack is None:
         return False
-    at = told.at - row.ahead
+    return any(_holds(row, at, slack) for at in {told.at - row.ahead, told.at})
+
+
+def _holds(row: Row, at: datetime, slack: timedelta) -> bool:
+    """Whether a moment of our clock lies in the window of a row."""
     begun = row.window_start is None or at > row.window_start - slack
     return begun and at <= row.observed_at + slack

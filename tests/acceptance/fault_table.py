@@ -48,6 +48,8 @@ CALLS = {
     "bid": f"/v2/spot/bids/bid_{FID}",
     "instances": "/v2/instances",
     "status": f"/v2/instances/inst_{FID}/status",
+    "bid history": f"/v2/spot/bids/bid_{FID}/history",
+    "statuses": "/v2/instances/status/history",
     "clusters": "/v2/kubernetes/clusters",
     "cluster": "/v2/kubernetes/clusters/*",
 }

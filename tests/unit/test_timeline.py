@@ -70,7 +70,7 @@ def test_position_is_the_marketplaces_time_or_the_end_of_the_window() -> None:
 def test_a_window_is_by_our_clock_and_a_history_by_the_marketplaces() -> None:
     ahead = replace(row(4, "Allocated", 100, 105), place=moment(705))  # ten minutes
     assert align([ahead], told(("Allocated", 703))) == Outcome(times([(4, 703)]))
-    assert align([ahead], told(("Allocated", 103))).missing == tuple(told(("Allocated", 103)))
+    assert align([ahead], told(("Allocated", 103))) == Outcome(times([(4, 103)])), "the Date was not the marketplace's"
 
 
 def test_a_history_of_what_we_saw_only_tells_the_times() -> None:
@@ -116,23 +116,32 @@ def test_aligning_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "seen", "at", "fits"),
+    ("start", "at"),
     [
-        (100, 105, 103, True),
-        (100, 105, 105, True),
-        (100, 105, 106, True),  # whole seconds here, fractions there
-        (100, 105, 106.5, False),
-        (100, 105, 99.5, True),
-        (100, 105, 99, False),
-        (100, 105, 50, False),
-        (None, 105, -9999, True),
-        (None, 105, 107, False),
+        (100, 103),
+        (100, 105),
+        (100, 106),  # whole seconds here, fractions there
+        (100, 99.5),
+        (None, -999),
     ],
 )
-def test_a_step_fits_a_row_whose_window_holds_it(start: float | None, seen: float, at: float, fits: bool) -> None:
+def test_a_step_fits_a_row_whose_window_holds_it(start: float | None, at: float) -> None:
+    story = [*told(("Open", -5000)), *told(("Open", at)), *told(("Open", 5000))]
+    assert align([row(1, "Open", start, 105)], story) == Outcome(times([(1, at)]), (story[0], story[2]))
+
+
+@pytest.mark.parametrize("at", [106.5, 99, 50, 7000, -7000])
+def test_a_row_that_fits_no_time_is_a_step_all_the_same_for_it_was_seen(at: float) -> None:
+    assert align([row(1, "Open", 100, 105)], told(("Open", at))) == Outcome(times([(1, at)]))
+    rows = [row(1, "Open", 100, 105), row(2, "Paused", 200, 205), row(3, "Open", 300, 305)]
+    story = told(("Paused", at - 10), ("Open", at), ("Paused", at + 100), ("Open", at + 200))
+    assert align(rows, story).missing == (story[0],), "the last of them, in their order"
+
+
+@pytest.mark.parametrize("at", [100_000, -100_000])
+def test_no_clock_is_wrong_by_days(at: float) -> None:
     story = told(("Open", at))
-    expected = Outcome(times([(1, at)])) if fits else Outcome({}, tuple(story))
-    assert align([row(1, "Open", start, seen)], story) == expected
+    assert align([row(1, "Open", 100, 105)], story) == Outcome({}, tuple(story))
 
 
 @pytest.mark.parametrize(("at", "fits"), [(50, True), (51, True), (49, True), (51.5, False), (48.5, False)])
