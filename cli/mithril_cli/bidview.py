@@ -26,13 +26,14 @@ LIST = (
 )
 PROJECT = Column("PROJECT", least=8)
 INSTANCES = (
+    Column("NODE", rank=2),
     Column("INSTANCE", least=12),
     Column("STATE"),
     Column("SINCE"),
     Column("SSH", least=12, rank=1),
-    Column("PRIVATE IP", rank=2),
-    Column("REGION", rank=4),
-    Column("FID", rank=3),
+    Column("PRIVATE IP", rank=3),
+    Column("REGION", rank=5),
+    Column("FID", rank=4),
 )
 COLOUR = {
     "running": output.GREEN,
@@ -62,10 +63,24 @@ def page(bid: Object, instances: Sequence[Object], transitions: Sequence[Object]
     """One bid: its facts, its instances, its last steps."""
     parts = [facts([("name", answers.words(bid.get("name"))), *_facts(bid, now)], room)]
     if instances:
-        parts.append(render(INSTANCES, [_instance_row(one, now) for one in instances], room))
+        parts.append(instance_table(instances, now, room))
     if transitions:
         parts.append("last steps\n" + timeline.table(transitions, now, room))
     return "\n".join(parts)
+
+
+def numbered(bid: Object) -> list[Object]:
+    """All instances of a bid, each with the `node` number by which `ml ssh` knows it; null for those of the past."""
+    from mithril_cli import nodes
+
+    numbers = {one.get("fid"): number for number, one in enumerate(nodes.of(bid))}
+    listed = [{**one, "node": numbers.get(one.get("fid"))} for one in answers.objects(bid, "instance_details")]
+    return sorted(listed, key=lambda one: len(numbers) if one["node"] is None else one["node"])
+
+
+def instance_table(instances: Sequence[Object], now: float, room: int | None) -> str:
+    """Instances, one a line."""
+    return render(INSTANCES, [_instance_row(one, now) for one in instances], room)
 
 
 def facts(pairs: Sequence[tuple[str, str]], room: int | None) -> str:
@@ -137,13 +152,16 @@ def _facts(bid: Object, now: float) -> list[tuple[str, str]]:
     ]
     if ended is not None:
         pairs.append(("ended", times.local(ended, now)))
-    if bid.get("kubernetes_cluster"):
-        pairs.append(("cluster", answers.words(bid.get("kubernetes_cluster"))))
+    cluster, name = bid.get("kubernetes_cluster"), bid.get("kubernetes_cluster_name")
+    if cluster:
+        shown = answers.words(cluster)
+        pairs.append(("cluster", f"{answers.words(name)} ({shown})" if name else shown))
     return pairs
 
 
 def _instance_row(instance: Object, now: float) -> tuple[str, ...]:
     return (
+        answers.words(instance.get("node")),
         answers.words(instance.get("name")),
         _state(instance, now),
         times.local(times.moment(instance.get("since")), now),

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 
-from mithril_cli.errors import ApiError, BrokenAnswer, NoDaemon
+from mithril_cli.errors import ApiError, BrokenAnswer, Interrupted, NoDaemon, OutcomeUnknown
 from mithrild import wire
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
@@ -36,31 +36,54 @@ def get(path: str, query: Query = (), timeout: float | None = None) -> dict[str,
 
     `timeout` is in seconds, for everything together. Raises NoDaemon, BrokenAnswer or ApiError.
     """
-    return _ask("GET", path, query, None, TIMEOUT if timeout is None else timeout)
+    return ask("GET", path, query, timeout=TIMEOUT if timeout is None else timeout)
 
 
-def send(method: str, path: str, query: Query = (), body: object = None) -> dict[str, Any]:
-    """The JSON object that answers a request which changes something: POST, PATCH or DELETE, with a JSON body.
-
-    The daemon asks the marketplace, and a marketplace that stumbles is given time. Raises like `get`.
-    """
-    return _ask(method, path, query, body, WRITE_TIMEOUT)
-
-
-def _ask(method: str, path: str, query: Query, body: object, limit: float) -> dict[str, Any]:
-    with Connection(time.monotonic() + limit) as connection:
+def ask(
+    method: str, path: str, query: Query = (), body: object = None, *, timeout: float = WRITE_TIMEOUT
+) -> dict[str, Any]:
+    """The JSON object that answers a request which changes nothing, whatever its method. Raises like `get`."""
+    with Connection(time.monotonic() + timeout) as connection:
         try:
             connection.send(path, query, method=method, body=body)
             status, headers = connection.head()
             return _object(status, connection.whole(headers))
         except TimeoutError:
             raise NoDaemon(
-                f"the daemon took the request and did not answer within {limit:g} s: {_then(method, 'look at its log')}"
+                f"the daemon took the request and did not answer within {timeout:g} s: look at its log"
             ) from None
         except OSError as error:
-            raise NoDaemon(
-                f"the daemon hung up ({_reason(error)}): {_then(method, 'is it restarting? try again')}"
-            ) from None
+            raise NoDaemon(f"the daemon hung up ({_reason(error)}): is it restarting? try again") from None
+
+
+def send(method: str, path: str, query: Query = (), body: object = None, *, unknown: str) -> dict[str, Any]:
+    """The JSON object that answers a request which changes something: POST, PATCH or DELETE, with a JSON body.
+
+    The daemon asks the marketplace, and a marketplace that stumbles is given time. What goes wrong before all of the
+    request was sent is NoDaemon: then nothing was done. After that it is OutcomeUnknown, or Interrupted, whose line
+    ends with `unknown`: what nobody knows now, and how to look. Raises ApiError like `get`.
+    """
+    with Connection(time.monotonic() + WRITE_TIMEOUT) as connection:
+        try:
+            connection.send(path, query, method=method, body=body)
+        except OSError as error:
+            raise NoDaemon(f"the daemon did not take the request ({_reason(error)}): nothing was done") from None
+        try:
+            status, headers = connection.head()
+            return _object(status, connection.whole(headers))
+        except ApiError as error:
+            if error.code != "internal":  # a defect, or a record that cannot be written: before the deed or after it
+                raise
+            raise OutcomeUnknown(f"{error}; {unknown}") from None
+        except TimeoutError:
+            raise OutcomeUnknown(f"the daemon did not answer within {WRITE_TIMEOUT:g} s; {unknown}") from None
+        except OSError as error:
+            raise OutcomeUnknown(f"the daemon hung up ({_reason(error)}); {unknown}") from None
+        except (NoDaemon, BrokenAnswer) as error:
+            what_happened = str(error).partition(": ")[0]  # behind it stands the advice to try again
+            raise OutcomeUnknown(f"{what_happened}; {unknown}") from None
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; {unknown}") from None
 
 
 def stream(path: str, query: Query = (), headers: Sequence[tuple[str, str]] = ()) -> Iterator[bytes]:
@@ -253,17 +276,13 @@ def _object(status: int, body: bytes) -> dict[str, Any]:
     finally:
         gc.freeze()
         gc.enable()
-    if isinstance(answer, dict) and status == 200:
+    if isinstance(answer, dict) and 200 <= status < 300:
         return answer
     error = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(error, dict) and status >= 400:
         raise ApiError(status, error)
     form = f"HTTP status {status}" if status != 200 else "no JSON object"
     raise BrokenAnswer(f"the daemon gave a broken answer ({form}): look at its log, or compare `ml --version`")
-
-
-def _then(method: str, advice: str) -> str:
-    return advice if method == "GET" else "whether it was done is not known, so look before you try again"
 
 
 def _reason(error: OSError) -> str:

@@ -50,6 +50,25 @@ class Command:
         self.examples = examples
 
 
+class Elsewhere(Command):
+    """A command that another group's module makes: imported once more of it is asked for than its name and summary."""
+
+    __slots__ = ("_find",)
+
+    def __init__(self, name: str, summary: str, find: Callable[[], Command]) -> None:
+        self.name = name
+        self.summary = summary
+        self._find = find
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not set: the first time, for everything else that a command has."""
+        if name not in Command.__slots__:
+            raise AttributeError(name)
+        found = self._find()
+        self.run, self.options, self.about, self.examples = found.run, found.options, found.about, found.examples
+        return getattr(self, name)
+
+
 JSON = Option("--json", action="store_true", help="print one JSON document")
 PROJECT = (
     Option("-p", "--project", metavar="PROJECT", help="a project by name or fid, among those the daemon watches"),
@@ -69,6 +88,16 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
     return int(text)
+
+
+def span(text: str) -> int:
+    """An argument that is a length of time, in seconds: `90`, `10m`, `2h`, `1h30m`."""
+    from mithril_cli import times
+
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else times.span(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90, 10m or 2h")
+    return seconds
 
 
 def bid_name(text: str) -> str:

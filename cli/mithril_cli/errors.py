@@ -27,6 +27,18 @@ class NoDaemon(Failure):
     exit_code = wire.EXIT_NO_DAEMON
 
 
+class OutcomeUnknown(Failure):
+    """Something was asked to be changed, and whether it was is not known. The message says how to look."""
+
+    exit_code = wire.EXIT_NO_MARKETPLACE
+
+
+class Interrupted(Failure):
+    """Ctrl-C, where it leaves something to be said."""
+
+    exit_code = wire.EXIT_INTERRUPTED
+
+
 class BrokenAnswer(Failure):
     """An answer that cannot be read: not HTTP, not JSON, cut short, too long, or not of the promised shape."""
 

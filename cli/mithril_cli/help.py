@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 from mithril_cli import commands
-from mithril_cli.command import Command, examples_text
+from mithril_cli.command import HELP_WIDTH, Command, examples_text
+from mithrild import wire
 
+ABOUT = (
+    "Shows, places and ends spot bids and instances on the Mithril marketplace: at once, from the record of the "
+    "daemon mithrild, which watches them."
+)
+HANDED_OVER = "handed over to the vendor's own ml, if one is on PATH"
 EXAMPLES = (
+    ("ml setup", "the API key and the project, once"),
     ("ml instance list", "bids, their state and price"),
     ("ml instance info train", "one bid and its instances"),
+    ("ml ssh train", "into the first of them"),
     ("ml events -f", "changes as they happen"),
     ("ml history train", "what a bid went through"),
+)
+EXIT_CODES = (
+    (wire.EXIT_DONE, "done"),
+    (wire.EXIT_FAILED, "failed"),
+    (wire.EXIT_USAGE, "wrong usage"),
+    (wire.EXIT_NO_DAEMON, "the daemon does not answer"),
+    (wire.EXIT_NO_MARKETPLACE, "the marketplace does not answer"),
+    (wire.EXIT_KEY_REFUSED, "the key was refused"),
+    (wire.EXIT_NOT_FOUND, "no such bid, instance, cluster or project"),
+    (wire.EXIT_REFUSED, "the marketplace refused"),
+    (wire.EXIT_TIMEOUT, "waited too long"),
+    (127, "nobody to hand over to"),
+    (wire.EXIT_INTERRUPTED, "interrupted"),
 )
 
 
 def overview() -> str:
     """`ml -h`."""
+    from textwrap import wrap as folded
+
+    def wrap(words: str) -> list[str]:
+        return folded(words, HELP_WIDTH, break_on_hyphens=False)
+
     lines = [
         "usage: ml COMMAND [OPTIONS]",
         "",
-        "Shows spot bids and instances on the Mithril marketplace, from the daemon's record.",
+        *wrap(ABOUT),
         "",
         "commands:",
         *_table([(_spelled(group, one), one.summary) for group in commands.GROUPS for one in commands.load(group)]),
@@ -33,8 +59,9 @@ def overview() -> str:
         "",
         examples_text(EXAMPLES),
         "",
-        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon does not answer, 4 the marketplace does not",
-        "answer, 5 the key was refused, 6 no such bid, 7 the marketplace refused, 8 waited too long, 130 interrupted",
+        *wrap(f"{', '.join(commands.HANDED_OVER)}: {HANDED_OVER}."),
+        "",
+        *wrap(f"exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES)}"),
     ]
     return "\n".join(lines) + "\n"
 

@@ -46,6 +46,14 @@ def run(argv: list[str]) -> int:
     if argv[0] in ("-V", "--version"):
         return _version()
     group, rest = argv[0], argv[1:]
+    if group in commands.HANDED_OVER:
+        from mithril_cli.handover import hand_over
+
+        return hand_over(argv)
+    if group == "__complete":
+        from mithril_cli.completion import quietly
+
+        return quietly(rest)
     if group not in commands.GROUPS:
         raise _unknown(group, "ml", commands.GROUPS, commands.NOT_YET)
     table = commands.load(group)

@@ -24,7 +24,7 @@ def since(text: str, now: float) -> str:
 
     Raises ValueError for anything else.
     """
-    age = _age_in(text.strip().lower())
+    age = span(text.strip().lower())
     try:
         start = datetime.fromisoformat(text.strip()).timestamp() if age is None else now - age
         return datetime.fromtimestamp(start, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -32,7 +32,8 @@ def since(text: str, now: float) -> str:
         raise ValueError(text) from error
 
 
-def _age_in(text: str) -> int | None:
+def span(text: str) -> int | None:
+    """What `2h`, `1h30m` and the like last; None for anything else."""
     total, digits = 0, ""
     for character in text:
         if character.isascii() and character.isdigit():

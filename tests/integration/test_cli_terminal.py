@@ -1,8 +1,7 @@
-"""What a person sees: colours, widths and the picker, on a real terminal."""
+"""What a person sees: colours and widths on a real terminal."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,31 +58,3 @@ def test_columns_of_the_environment_goes_before_the_terminals(daemon: FakeDaemon
 def test_a_page_fits_the_terminal(daemon: FakeDaemon) -> None:
     lines = bare(ml_on_terminal(daemon.env(), "instance", "info", "bid_1", columns=50).out)
     assert max(map(width, lines)) <= 50
-
-
-@pytest.mark.parametrize("typed", ["2\n", "bid_1\n", "nonsense\n2\n"])
-def test_a_bid_is_picked_from_a_list(daemon: FakeDaemon, typed: str) -> None:
-    done = ml_on_terminal(daemon.env(), "instance", "info", "--json", typed=typed)
-    assert done.code == 0
-    assert "which one" in done.out
-    assert json.loads(done.out[done.out.index("{") :])["bid"]["fid"] == "bid_1"
-
-
-@pytest.mark.parametrize("typed", ["\n", "\x04", "x\ny\nz\n"])
-def test_picking_nothing_is_wrong_usage(daemon: FakeDaemon, typed: str) -> None:
-    done = ml_on_terminal(daemon.env(), "instance", "info", typed=typed)
-    assert done.code == 2
-    assert done.out.rstrip().endswith("ml: nothing was picked")
-
-
-def test_ctrl_c_at_the_question_leaves_quietly(daemon: FakeDaemon) -> None:
-    done = ml_on_terminal(daemon.env(), "instance", "info", typed="\x03", prompt="which one")
-    assert done.code == 130
-    assert "Traceback" not in done.out
-
-
-def test_with_nothing_to_pick_from_it_says_so(daemon: FakeDaemon) -> None:
-    daemon.answers["/v1/bids"] = answer({"freshness": FRESH, "bids": []})
-    done = ml_on_terminal(daemon.env(), "instance", "info")
-    assert done.code == 6
-    assert "no active bids" in done.out

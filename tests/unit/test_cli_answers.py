@@ -8,7 +8,6 @@ from mithril_cli import answers
 from mithril_cli.client import segment
 from mithril_cli.commands import events
 from mithril_cli.errors import ApiError, BrokenAnswer
-from mithril_cli.picker import choose
 from mithrild import wire
 
 
@@ -48,16 +47,6 @@ def test_a_name_of_any_letters_is_one_segment_of_a_path() -> None:
     assert segment("a-b_c.d~9") == "a-b_c.d~9"
     assert segment("a/b c%?#é\n") == "a%2Fb%20c%25%3F%23%C3%A9%0A"
     assert segment("\udcff") == "%FF"
-
-
-def test_a_pick_by_name_goes_before_a_number() -> None:
-    bids = [{"fid": "bid_1", "name": "2"}, {"fid": "bid_2", "name": "b"}, {"fid": "bid_3", "name": "b"}]
-    assert choose("2", bids) == "bid_1"
-    assert choose("1", bids) == "bid_1"
-    assert choose("3", bids) == "bid_3"
-    assert choose("bid_2", bids) == "bid_2"
-    for wrong in ("b", "0", "4", "x", "²"):
-        assert choose(wrong, bids) is None
 
 
 def test_the_line_of_an_event_leaves_out_what_is_not_known() -> None:

@@ -9,18 +9,22 @@ if TYPE_CHECKING:
 # Each has a module of its name here, whose COMMANDS are its commands.
 GROUPS = {
     "instance": "bids and their instances, as they are now",
+    "ssh": "into the instances of a bid",
+    "k8s": "Kubernetes clusters",
     "events": "what has changed, and what is changing",
     "history": "the timeline of one bid and its instances",
+    "setup": "the API key and the project",
     "daemon": "the daemon itself",
+    "completion": "words completed at the shell's prompt",
+    "man": "the manual page",
 }
+
+# What the vendor's own `ml` does, with programs of theirs: handed over to it as it was typed.
+HANDED_OVER = ("launch", "exec", "status", "logs", "queue", "start", "stop", "down", "sky")
 
 # Words of the vendor's command line, and of ours to come, that a person may well try.
 NOT_YET: dict[str, tuple[str, ...]] = {
-    "k8s": (),
-    "ssh": (),
-    "setup": (),
     "hooks": (),
-    "instance": ("create", "delete", "update", "list-types", "ssh"),
 }
 
 

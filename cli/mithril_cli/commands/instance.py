@@ -1,89 +1,101 @@
-"""`ml instance`: bids and their instances, as they are now."""
+"""`ml instance`: bids and their instances. Here is the table; each verb is a module of `mithril_cli.instance`."""
 
 from __future__ import annotations
 
-from mithril_cli import answers, bidview, client, output
-from mithril_cli.command import JSON, PROJECT, Command, Option, bid_name, positive, project_query
+from mithril_cli.command import JSON, PROJECT, Command, Elsewhere, Option, bid_name, positive, span
 from mithrild import wire
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:
     import argparse
 
-    from mithril_cli.answers import Object
-
-# States by which ended bids are asked for; they imply --all.
-ENDED_STATES = ("terminated", "completed", "cancelled")
-# Instances that have ended, as the command reference counts them: hidden unless --all is given.
-ENDED_INSTANCES = ("terminated", "replaced", "error")
-
 
 def show_list(args: argparse.Namespace) -> int:
-    state = args.state.lower() if args.state is not None else None
-    everything = args.all or state in ENDED_STATES
-    query = [*project_query(args), ("state", state), ("all", 1 if everything else None), ("limit", args.limit)]
-    if not args.json:
-        query.append(("details", 0))  # the table does not show single instances
-    answer = client.get("/v1/bids", query)
-    bids = answers.objects(answer, "bids")
-    answers.tell_freshness(answer)
-    if args.json:
-        output.document({"bids": bids})
-    elif bids:
-        output.write(
-            bidview.table(bids, answers.present(), output.room(), colours=output.colours(), projects=_several(bids))
-        )
-    else:
-        output.note(_nothing(state, everything=everything))
-    return wire.EXIT_DONE
+    from mithril_cli.instance import listing
+
+    return listing.run(args)
 
 
 def show_info(args: argparse.Namespace) -> int:
-    query = project_query(args)
-    if args.name is None:
-        from mithril_cli.picker import pick_bid
+    from mithril_cli.instance import page
 
-        args.name = pick_bid(query, "ml instance info")
-    answer = client.get(f"/v1/bids/{client.segment(args.name)}", [*query, ("all", 1)])
-    bid, transitions = answers.one(answer, "bid"), answers.objects(answer, "transitions")
-    answers.tell_freshness(answer)
-    instances = answers.objects(bid, "instance_details")
-    if args.json:
-        shown = {key: value for key, value in bid.items() if key != "instance_details"}
-        output.document({"bid": shown, "instances": instances, "transitions": transitions})
-    else:
-        over = bid.get("state") == "terminated"
-        shown_instances = instances if over else [one for one in instances if not _has_ended(one)]
-        output.write(bidview.page(bid, shown_instances, transitions, answers.present(), output.room()))
-        if len(shown_instances) < len(instances):
-            output.note(f"{len(instances) - len(shown_instances)} ended instances are left out; --json has them")
-    return wire.EXIT_DONE
+    return page.run(args)
 
 
-def _has_ended(instance: Object) -> bool:
-    return bool(instance.get("gone")) or answers.status_word(instance.get("status")) in ENDED_INSTANCES
+def create(args: argparse.Namespace) -> int:
+    from mithril_cli.instance import create as verb
+
+    return verb.run(args)
 
 
-def _several(bids: list[Object]) -> bool:
-    """Whether the bids are of more than one project, so that a row has to say of which."""
-    return any(bid.get("project") != bids[0].get("project") for bid in bids)
+def delete(args: argparse.Namespace) -> int:
+    from mithril_cli.instance import delete as verb
+
+    return verb.run(args)
 
 
-def _nothing(state: str | None, *, everything: bool) -> str:
-    if state is not None:
-        return f"no bids are {state}"
-    return "no bids" if everything else "no active bids; --all shows ended ones"
+def update(args: argparse.Namespace) -> int:
+    from mithril_cli.instance import update as verb
 
+    return verb.run(args)
+
+
+def list_types(args: argparse.Namespace) -> int:
+    from mithril_cli.instance import market
+
+    return market.run(args)
+
+
+def _ssh() -> Command:
+    from mithril_cli.commands.ssh import INSTANCE_SSH
+
+    return INSTANCE_SSH
+
+
+NAME = Option("name", metavar="NAME", nargs="?", type=bid_name, help="a bid's name or fid; without it, pick one")
+YES = Option("-y", "--yes", action="store_true", help="do not ask")
+IN_PROJECT = PROJECT[0]
+PRICE = ("-m", "--max-price-per-hour")
 
 COMMANDS = (
+    Command(
+        "create",
+        "Place a bid for one or more instances",
+        create,
+        about=(
+            "TYPE is a name or fid of `ml instance list-types`, or the beginning of a name, with the number of GPUs\n"
+            "before it: 8xa100. PRICE is the most you pay for each instance and hour: 8, 8.0 or $8.0.\n"
+            "TIME is in seconds, or 10m, 2h. The bid stays when the waiting for it ends."
+        ),
+        options=(
+            Option("-i", "--instance-type", metavar="TYPE", required=True, help="what to rent"),
+            Option("-r", "--region", metavar="REGION", required=True, help="where"),
+            Option(*PRICE, metavar="PRICE", required=True, help="for each instance and hour, in dollars"),
+            Option("-n", "--name", metavar="NAME", type=bid_name, help="a name nobody had before; else one is made up"),
+            Option("-N", "--num-instances", metavar="N", type=positive, default=1, help="how many (1)"),
+            IN_PROJECT,
+            Option("--k8s", metavar="CLUSTER", help="have them work for a Kubernetes cluster"),
+            Option("--ssh-key", metavar="KEY", action="append", default=[], help="a key of the project; repeatable"),
+            Option("--volume", metavar="VOLUME", action="append", default=[], help="attach a volume; repeatable"),
+            Option("--startup-script", metavar="FILE", help="run at the first boot"),
+            Option("--wait", action="store_true", help="until all instances run"),
+            Option("--wait-ssh", action="store_true", help="until they answer on ssh, too"),
+            Option("-w", "--watch", action="store_true", help="wait, and show each instance meanwhile"),
+            Option("--timeout", metavar="TIME", type=span, default=1800, help="how long to wait at most (30m)"),
+            Option("-d", "--dry-run", action="store_true", help="check everything, and place nothing"),
+            JSON,
+        ),
+        examples=(
+            ("ml instance create -i 8xa100 -r us-central2-a -m 8", "one instance, at most $8 an hour"),
+            ("ml instance create -i b200 -r us-central5-a -m 24 -N 2 --wait", "two, and wait for them"),
+            ("ml instance create -i b200 -r us-central5-a -m 24 -d", "what would be placed, and at what prices"),
+        ),
+    ),
     Command(
         "list",
         "List bids, with the state of their instances",
         show_list,
-        about=(
-            f"STATE is one of {', '.join(wire.BID_STATES)},\n"
-            f"open, {' or '.join(ENDED_STATES[1:])} (both for terminated)."
-        ),
+        about=(f"STATE is one of {', '.join(wire.BID_STATES)},\nopen, completed or cancelled (both for terminated)."),
         options=(
             Option("--all", action="store_true", help="ended bids too"),
             Option("-s", "--state", metavar="STATE", help="only bids in this state"),
@@ -101,14 +113,61 @@ COMMANDS = (
         "info",
         "Show one bid, its instances and its last steps",
         show_info,
-        options=(
-            Option("name", metavar="NAME", nargs="?", type=bid_name, help="a bid's name or fid; without it, pick one"),
-            *PROJECT,
-            JSON,
-        ),
+        options=(NAME, *PROJECT, JSON),
         examples=(
             ("ml instance info train", "the bid called train"),
             ("ml instance info bid_abc --json", "the same of a bid by its fid, for scripts"),
         ),
     ),
+    Command(
+        "update",
+        "Change what a bid pays at most; pause or resume it",
+        update,
+        options=(
+            NAME,
+            Option(*PRICE, metavar="PRICE", help="for each instance and hour, in dollars"),
+            Option("--pause", action="store_true", help="stop its instances, and bid no more for now"),
+            Option("--resume", action="store_true", help="bid again"),
+            YES,
+            IN_PROJECT,
+            JSON,
+        ),
+        examples=(
+            ("ml instance update train -m 9.50", "pay up to $9.50 an hour"),
+            ("ml instance update train --pause", "stop its instances, and keep the bid"),
+            ("ml instance update train --resume -m 12", "go on, at a higher price"),
+        ),
+    ),
+    Command(
+        "delete",
+        "Cancel bids, and end their instances for good",
+        delete,
+        options=(
+            NAME,
+            YES,
+            Option("--all", action="store_true", help="every active bid of the project"),
+            Option("-n", "--name-pattern", metavar="PATTERN", help="active bids with such names: 'dev-*'"),
+            IN_PROJECT,
+            JSON,
+        ),
+        examples=(
+            ("ml instance delete train", "the bid called train; asks first"),
+            ("ml instance delete -n 'dev-*' -y", "all that begin with dev-, unasked"),
+        ),
+    ),
+    Command(
+        "list-types",
+        "Show what there is to rent where, and what it costs",
+        list_types,
+        options=(
+            Option("-r", "--region", metavar="REGION", help="only what this region has"),
+            Option("-v", "--verbose", action="store_true", help="memory of the GPUs and of the machine, too"),
+            JSON,
+        ),
+        examples=(
+            ("ml instance list-types -r us-central5-a", "one region"),
+            ("ml instance list-types --json | jq -r '.[].name' | sort -u", "for scripts"),
+        ),
+    ),
+    Elsewhere("ssh", "Log in to an instance of a bid, or run a command on all of them", _ssh),
 )

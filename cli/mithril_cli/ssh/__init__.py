@@ -1,0 +1,1 @@
+"""Reaching instances and clusters through the system's `ssh`."""
