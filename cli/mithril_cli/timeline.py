@@ -85,7 +85,20 @@ def change(step: Object) -> str:
     return steps if aspect == "status" else f"{aspect.replace('_', ' ')} {steps}"
 
 
+def chained(steps: Sequence[Object]) -> list[Object]:
+    """The steps, each from where the one before it led. The daemon's own `from` is what it held when it learned of a
+    step; what it learned of later may lie in between."""
+    last: dict[tuple[str, str], object] = {}
+    linked = []
+    for step in steps:
+        key = (answers.words(step.get("subject")), answers.words(step.get("aspect")))
+        linked.append({**step, "from": last.get(key, step.get("from"))})
+        last[key] = step.get("to")
+    return linked
+
+
 def table(steps: Sequence[Object], now: float, room: int | None) -> str:
+    steps = chained(steps)
     rows = [
         (when(step, now), _what(step), change(step), _lasted(span), _note(step))
         for step, span in zip(steps, spans(steps, now), strict=True)

@@ -13,6 +13,7 @@ from mithrild.fleet import lifecycle
 from mithrild.fleet.event import status_word
 from mithrild.fleet.model import Bid, Cluster, Instance, Seen, Snapshot, Thing, Transition
 from mithrild.fleet.routing import HookRule
+from mithrild.store import read
 from mithrild.store.database import Database
 from mithrild.store.history import Remembered, write_history
 from mithrild.store.record import Recorded, record
@@ -66,16 +67,20 @@ class Recorder:
             added = await asyncio.to_thread(
                 write_history, self._database, told, self._rules(), host=self._host, now=now
             )
+        names = await asyncio.to_thread(self._names, told) if added.steps else {}
         for _, step in added.steps:
+            after = status_word(step.aspect, step.after)
             logger.info(
-                "{} {}: {} (nobody saw it; the history has it)",
-                step.type,
-                step.subject,
-                status_word(step.aspect, step.after),
+                "{} {}: {} (from the history: nobody saw it)", step.type, names.get(step.subject, step.subject), after
             )
         if added.steps:
             self._on_commit()
         return added
+
+    def _names(self, told: Remembered) -> dict[str, str]:
+        with self._database.read() as connection:
+            fleet = read.fleet(connection, told.project, also={told.bid, *told.instance_steps})
+        return {fid: one.value.name for group in (fleet.bids, fleet.instances) for fid, one in group.items()}
 
     async def _record(self, seen: Snapshot, changed: bool) -> Recorded:
         async with self._turn:

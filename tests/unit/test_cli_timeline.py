@@ -120,3 +120,11 @@ def test_a_reprieve_says_so_and_health_is_told_in_words() -> None:
     assert timeline._note(reprieve) == "reprieved: it never stopped"
     assert timeline.change({"aspect": "health", "from": "none", "to": "running"}) == "all wanted instances run"
     assert timeline.change({"aspect": "health", "from": "running", "to": "degraded"}) == "degraded"
+
+
+def test_each_step_is_shown_from_where_the_one_before_it_led() -> None:
+    late = step("14:05:00", "Preempting", provenance="backfilled", **{"from": "Allocated"})
+    seen = step("14:10:00", "Open", **{"from": "Allocated"})  # nobody had seen the notice
+    price = step("14:06:00", "$9.00", aspect="limit_price", **{"from": "$8.00"})
+    shown = [timeline.change(one) for one in timeline.chained([step("14:00:00", "Allocated"), late, price, seen])]
+    assert shown == ["open → allocated", "allocated → preempting", "limit price $8.00 → $9.00", "preempting → open"]
