@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from mithrild.fleet.lifecycle import FINAL
 from mithrild.sandbox import catalog
-from mithrild.sandbox.faults import Active, Fault
+from mithrild.sandbox.faults import Fault
 from mithrild.store import read
 from mithrild.watcher.watch import KEY_AGAIN
 from tests.acceptance.fault_table import CALLS, NO_ANSWER, WAYS, calls_of
@@ -54,7 +54,7 @@ class Life:
         """Until the fault was met, and through some polls. `hidden` is what the listing of the way then lacks."""
         if (listing := WAYS[way].hides) is not None:
             await self.rig.fault(kind="drop_item", path=listing, fid=hidden)
-        fault = self._add(body)
+        fault = self.sandbox.faults.add(Fault(**body))
         health = self.rig.watch.health
         before = health.polls
         for _ in range(MOST_TURNS):
@@ -138,15 +138,6 @@ class Life:
         known = (len(types), len(members), len(market), project["name"])
         there = (len(catalog.TYPES), len(catalog.USERS), len(catalog.PLACES), catalog.PROJECTS[PROJECT])
         return "" if known == there else f"{known} of {there}"
-
-    def _add(self, body: dict[str, Any]) -> Active:
-        faults = self.sandbox.faults
-        if body.get("status") != 200:
-            return faults.add(Fault(**body))
-        # A sign-in page. The sandbox takes only the statuses of errors for an answer that is none.
-        page = Active.model_construct(**Active(id=0, **body | {"status": 400}).model_dump() | {"status": 200})
-        faults.active.append(page)
-        return page
 
     def _events(self) -> list[dict[str, Any]]:
         with self.rig.database.read() as connection:
