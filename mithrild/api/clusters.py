@@ -20,6 +20,11 @@ from mithrild.fleet.lifecycle import word
 from mithrild.fleet.model import Cluster, Instance, Record
 from mithrild.store import read
 
+# The vendor's count of a cluster's active nodes: those that run, or are on their way to it.
+_ACTIVE = frozenset(
+    f"STATUS_{each}" for each in ("NEW", "CONFIRMED", "SCHEDULED", "INITIALIZING", "STARTING", "RUNNING")
+)
+
 
 def list_clusters(parts: Parts, request: Request) -> Response:
     everything = request.query_params.get("all") == "1"
@@ -112,11 +117,11 @@ def _view(
         "join_command": None,
         "ssh_keys": list(cluster.ssh_keys),
         "instances": list(cluster.instances),
-        "active_instances": _count_live(cluster.instances, instances),
+        "active_instances": _count_active(cluster.instances, instances),
         "total_instances": len(cluster.instances),
     }
 
 
-def _count_live(fids: Iterable[str], instances: Mapping[str, Record[Instance]]) -> int:
+def _count_active(fids: Iterable[str], instances: Mapping[str, Record[Instance]]) -> int:
     held = (instances[fid] for fid in fids if fid in instances)
-    return sum(one.value.status == "STATUS_RUNNING" and not one.gone for one in held)
+    return sum(one.value.status in _ACTIVE and not one.gone for one in held)

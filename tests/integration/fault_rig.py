@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mithrild.fleet.lifecycle import FINAL
+from mithrild.fleet.model import Bid, Cluster, Instance, Record
 from mithrild.sandbox import catalog
 from mithrild.sandbox.faults import Fault
 from mithrild.store import read
@@ -115,14 +116,15 @@ class Life:
     def record(self) -> Statuses:
         with self.rig.database.read() as connection:
             fleet = read.fleet(connection, PROJECT, ended=True)
-        things = [*fleet.bids.items(), *fleet.instances.items(), *fleet.clusters.items()]
-        return {fid: "gone" if one.gone else one.value.status for fid, one in things}
+        things: dict[str, Record[Bid] | Record[Instance] | Record[Cluster]]
+        things = {**fleet.bids, **fleet.instances, **fleet.clusters}
+        return {fid: "gone" if one.gone else one.value.status for fid, one in things.items()}
 
     def _missing(self, since: float) -> str:
         """What is not as it should be since then, empty if nothing."""
         health, record = self.rig.watch.health, self.record()
         with self.rig.database.read() as connection:
-            (project,) = read.projects(connection) or [None]
+            project = next(iter(read.projects(connection)), None)
             types, members = read.instance_types(connection), read.members(connection)
             market = read.market(connection)
         if health.key != "ok" or not health.reachable or health.last_error is not None or project is None:
