@@ -1,0 +1,1 @@
+"""The verbs of `ml k8s` that look: a module each."""
