@@ -1,0 +1,89 @@
+"""What the marketplace remembers: histories of bids and instances, and bids that have ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from mithrild.errors import BrokenAnswer
+from mithrild.fleet.model import Bid, BidEvent, Seen
+from mithrild.fleet.timeline import InstanceStory
+from mithrild.marketplace import mapping
+from mithrild.marketplace.asking import PAGE, Asking, segment
+from mithrild.marketplace.listing import next_cursor
+from mithrild.marketplace.schema import Unreadable
+
+
+class History(Asking):
+    async def bid_history(self, fid: str) -> tuple[tuple[BidEvent, ...], tuple[str, ...]]:
+        """What the marketplace remembers of a bid, on one page; and a line for each event that cannot be read."""
+        answer = await self._transport.get(f"/spot/bids/{segment(fid, 'bid')}/history", what=f"history of {fid}")
+        gathering = self._gathering("event", mapping.bid_event, lambda event: event)
+        gathering.add(answer.body.get("events") if isinstance(answer.body, dict) else None, answer.ticket)
+        listing = gathering.listing()
+        return tuple(seen.value for seen in listing.items), listing.set_aside
+
+    async def status_history(
+        self, project: str, *, bid: str | None = None, since: datetime | None = None
+    ) -> tuple[list[InstanceStory], tuple[str, ...]]:
+        """The statuses of the instances of a bid, or of a whole project, since a moment; and a line for each that
+        cannot be read. All pages; whether a page counts instances or events is not documented, so one instance may
+        stand on several. Raises where a page is missing."""
+        query = {"project": project, "limit": str(PAGE)}
+        if bid is not None:
+            query["bid_fid"] = bid
+        if since is not None:
+            query["start_time"] = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        found: dict[str, InstanceStory] = {}
+        notes: list[str] = []
+        cursor: str | None = None
+        before: set[str] = set()
+        for _ in range(self._page_cap):
+            params = query | ({} if cursor is None else {"next_cursor": cursor})
+            what = f"statuses of {bid or project}"
+            answer = await self._transport.get("/instances/status/history", params, what=what)
+            rows = answer.body.get("instances") if isinstance(answer.body, dict) else None
+            if not isinstance(rows, list):
+                raise BrokenAnswer("the marketplace sent no list of status histories")
+            for row in rows:
+                try:
+                    story, said = mapping.status_history(row)
+                except Unreadable as error:
+                    notes.append(self._transport.plain(str(error)))
+                    continue
+                notes += map(self._transport.plain, said)
+                had = found.get(story.instance)
+                found[story.instance] = replace(story, steps=had.steps + story.steps) if had else story
+            cursor = next_cursor(answer.body, before)
+            if cursor is None:
+                return list(found.values()), tuple(notes)
+        raise BrokenAnswer(f"the history of {bid or project} does not end")
+
+    async def bids_since(self, project: str, moment: datetime) -> tuple[Seen[Bid], ...]:
+        """Every bid of the project, ended ones too, that was placed after a moment: the newest first, until older.
+        Raises where a page is missing."""
+        read = partial(mapping.bid, project=project)
+        gathering = self._gathering("bid", read, lambda bid: bid.fid)
+        query = {"project": project, "sort_by": "created_at", "sort_dir": "desc", "limit": str(PAGE)}
+        cursor: str | None = None
+        before: set[str] = set()
+        for _ in range(self._page_cap):
+            params = query | ({} if cursor is None else {"next_cursor": cursor})
+            answer = await self._transport.get("/spot/bids", params, what=f"newest bids of {project}")
+            gathering.add(answer.body.get("data") if isinstance(answer.body, dict) else None, answer.ticket)
+            cursor = next_cursor(answer.body, before)
+            items = gathering.listing().items
+            if cursor is None or any(seen.value.created_at <= moment for seen in items):
+                return tuple(seen for seen in items if seen.value.created_at > moment)
+        raise BrokenAnswer(f"the listing of bids of {project} does not end")
+
+    async def bids_named(self, project: str, name: str) -> tuple[Seen[Bid], ...]:
+        """Every bid of that name, ended ones too: a name stays taken for good. Raises where a page is missing."""
+        gathering = self._gathering("bid", partial(mapping.bid, project=project), lambda bid: bid.fid)
+        listing = await self._pages(
+            "/spot/bids", [{"project": project, "name": name}], gathering, what=f"bids called {name}"
+        )
+        if listing.broken is not None or listing.set_aside:
+            raise BrokenAnswer(listing.broken or listing.set_aside[0])
+        return tuple(seen for seen in listing.items if seen.value.name == name)
