@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.fault_story import QUICK, SPEED, Bids, Story
-from tests.acceptance.fault_table import CALLS, KINDS, WAYS, calls_of
+from tests.acceptance.fault_table import CALLS, KINDS, THOROUGH, WAYS, calls_of
 from tests.acceptance.harness import Daemon, Sandbox, wait_for, write_config
 from tests.acceptance.truth import status_events
 
@@ -28,27 +28,40 @@ NASTY_STARTS = (
 )
 
 
+def part(kind: str) -> tuple[str, ...]:
+    """All ways are minutes for each kind. A person waits for a third of them; whoever lands it runs them all."""
+    row = list(KINDS).index(kind)
+    return tuple(
+        name
+        for column, name in enumerate(ORDER)
+        if THOROUGH or name in ("clusters", "everything") or (row + column) % 3 == 0
+    )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_fault_on_any_call_invents_or_hides_a_step(tmp_path: Path, kind: str) -> None:
     write_config(tmp_path, poll="200ms")
+    ways = part(kind)
     with Sandbox(tmp_path, "--paused", "--no-demo", speed=SPEED) as sandbox:
-        fleet = iter(sandbox.post("/sandbox/fleet", {"bids": 3 * len(ORDER), "instances_per_bid": 1})["bids"])
-        bids = {name: Bids(next(fleet), next(fleet), next(fleet), sandbox.place(name)) for name in ORDER}
+        fleet = iter(sandbox.post("/sandbox/fleet", {"bids": 3 * len(ways), "instances_per_bid": 1})["bids"])
+        bids = {name: Bids(next(fleet), next(fleet), next(fleet), sandbox.place(name)) for name in ways}
         sandbox.delete("/sandbox/requests")
         with Daemon(tmp_path, sandbox, wait=True, **QUICK) as daemon:
             wait_for("the first sight", daemon.watched)
             begun = datetime.fromisoformat(daemon.get("/v1/status")["projects"][0]["baseline_at"])
             wait_for("the first sight of clusters", lambda: asked(sandbox)["GET /v2/kubernetes/clusters"] > 1)
             story = Story(sandbox, daemon)
-            for name in ORDER:
+            for name in ways:
                 story.live_through(kind, name, bids[name])
             others = story.judge(begun)
-            refusals = sum(way.refuses_the_key(kind) for way in WAYS.values())
+            refusals = sum(WAYS[name].refuses_the_key(kind) for name in ways)
             assert Counter(event["type"] for event in others) == Counter(
-                {"bid.running": len(ORDER), "cluster.available": 1, "credentials.rejected": refusals}
+                {"bid.running": len(ways), "cluster.available": 1, "credentials.rejected": refusals}
             )
             check_deadlines(sandbox, daemon)
-            assert calls_of(asked(sandbox)) == CALLS.keys(), "the table names what the daemon asks, all of it"
+            asked_for = calls_of(asked(sandbox))
+            assert asked_for <= CALLS.keys(), "the table names what the daemon asks"
+            assert ways != ORDER or asked_for == CALLS.keys(), "and the daemon asks all that it names"
             told = daemon.ml("daemon", "status")
             assert (told.returncode, told.stderr) == (0, "")
             assert "last error" not in told.stdout
