@@ -179,15 +179,33 @@ def _tell(
     news = [(sequence, step)]
     count = write_events(connection, store, host, news, here, rules, now, openings=openings, ahead=ahead)
     if notice is not None:
-        over = {
-            "state": "superseded",
-            "finished_at": now,
-            "next_at": None,
-            "reason": f"the notice is over: {notice.ended_how}",
-        }
-        its_own = (_deliveries.c.sequence == sequence, _deliveries.c.state == "pending")
-        connection.execute(update(_deliveries).where(*its_own).values(**over))
+        _supersede(connection, sequence, f"the notice is over: {notice.ended_how}", now)
+    else:
+        _supersede(connection, sequence, "what came after it was told first", now, overtaken=True)
     return count
+
+
+def _supersede(connection: Connection, sequence: int, reason: str, now: datetime, *, overtaken: bool = False) -> None:
+    """Ends the deliveries of a late step that wait; only those that are `overtaken`, if so asked. For one hook and
+    one subject the order is that of the timeline: who was told of a later step must not hear of this one now."""
+    pending = [_deliveries.c.sequence == sequence, _deliveries.c.state == "pending"]
+    if overtaken:
+        other, its_step, this = _deliveries.alias(), _transitions.alias(), _transitions.alias()
+        later = (
+            select(other.c.id)
+            .join(its_step, its_step.c.sequence == other.c.sequence)
+            .join(this, this.c.sequence == sequence)
+            .where(
+                other.c.hook == _deliveries.c.hook,
+                other.c.subject == _deliveries.c.subject,
+                its_step.c.position > this.c.position,
+                other.c.state.not_in(("skipped", "superseded", "expired", "cancelled")),
+                other.c.sequence < sequence,
+            )
+        )
+        pending.append(later.exists())
+    values = {"state": "superseded", "finished_at": now, "next_at": None, "reason": reason}
+    connection.execute(update(_deliveries).where(*pending).values(**values))
 
 
 def _past_notice(connection: Connection, sequence: int, step: Transition, ahead: timedelta) -> Notice | None:

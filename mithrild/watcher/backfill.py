@@ -32,6 +32,8 @@ REST = 5.0  # seconds between two looks into an empty queue, in case a wish was 
 AGAIN = 30.0
 # How far before the last whole look a gap is asked for: answers travel, and clocks are set.
 MARGIN = timedelta(minutes=1)
+# How much of a history that was asked for already is asked for again: it may be written late, and clocks are set.
+OVERLAP = timedelta(minutes=15)
 
 
 class Backfill:
@@ -48,6 +50,7 @@ class Backfill:
     ) -> None:
         self._project, self._marketplace, self._budget = project, marketplace, budget
         self._database, self._recorder, self._clock = database, recorder, clock
+        self._asked: dict[str, datetime] = {}  # bid -> what is known up to then need not be asked for again
         self._wanted: dict[str, None] = {}  # bids, the most wanted first
         self._gap: datetime | None = None  # since when nobody has looked at the whole project
 
@@ -96,6 +99,7 @@ class Backfill:
         ended = [seen.value for seen in placed if seen.value.status in lifecycle.FINAL and seen.value.fid not in live]
         for bid in ended:
             await self._ask(bid.fid, bid)
+        self._asked = {fid: at for fid, at in self._asked.items() if fid in live}
         self._wanted |= dict.fromkeys(live)
 
     async def _ask(self, fid: str, ended: Bid | None = None) -> None:
@@ -103,11 +107,18 @@ class Backfill:
             events, bad = await self._marketplace.bid_history(fid)
         except NotFound:
             return  # the polls find out what has become of it
-        stories, worse = await self._marketplace.status_history(self._project, bid=fid)
+        since = self._asked.get(fid)
+        looked_at = await asyncio.to_thread(self._looked_at)
+        stories, worse = await self._marketplace.status_history(self._project, bid=fid, since=since)
         for line in (*bad, *worse):
             logger.debug("{}: {}", fid, line)
         steps = {one.instance: _in_order(one.steps) for one in stories}
         known = await asyncio.to_thread(self._known, fid, steps)
+        if since is not None and steps.keys() - known:
+            # One that lived unseen at the last time has a story that begins before it.
+            stories, _ = await self._marketplace.status_history(self._project, bid=fid)
+            steps = {one.instance: _in_order(one.steps) for one in stories}
+            known = await asyncio.to_thread(self._known, fid, steps)
         unseen: list[Bid | Instance] = [] if ended is None else [ended]
         if steps.keys() - known:
             listing = await self._marketplace.instances(self._project, bids=[fid])
@@ -128,6 +139,14 @@ class Backfill:
             ahead=clear(self._marketplace.skew),
         )
         await self._recorder.remember(told, self._clock.now())
+        if looked_at is not None:
+            # What led away from the last look was left to the next one, so it has to be asked for once more.
+            self._asked[fid] = looked_at - OVERLAP + min(clear(self._marketplace.skew), timedelta())
+
+    def _looked_at(self) -> datetime | None:
+        with self._database.read() as connection:
+            polled: datetime | None = read.project(connection, self._project)["polled_at"]
+            return polled
 
     def _live(self) -> list[str]:
         with self._database.read() as connection:
