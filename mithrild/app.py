@@ -126,7 +126,14 @@ class App:
             clock=self._clock,
             config=lambda: self._config,
             health=watch.health,
-            desk=Desk(marketplace, database, watch.recorder, self._clock, lambda: cadence.look_at_once("poll")),
+            desk=Desk(
+                marketplace,
+                database,
+                watch.recorder,
+                self._clock,
+                lambda: cadence.look_at_once("poll"),
+                lambda: self._config.poll.active.total_seconds(),
+            ),
             daemon=lambda: self._facts(bound),
         )
         server = make_server(build(parts))

@@ -87,6 +87,7 @@ def find_cluster(connection: Connection, parts: Parts, request: Request) -> Reco
     live = [one for one in found if is_live(one.value.status, one.gone)]
     choices = exact or live or sorted(found, key=lambda one: one.value.created_at)[-1:]
     if not choices:
+        fleet.ask_again_if_nothing_is_known(connection, parts)
         raise Refusal("not_found", f"no cluster is called {wanted[:200]!r}; `ml k8s list --all` shows all there are")
     if len(choices) > 1:
         listed = [{"fid": one.value.fid, "project": one.value.project} for one in choices]

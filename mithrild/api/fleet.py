@@ -87,13 +87,27 @@ def find_bid(connection: Connection, parts: Parts, request: Request) -> Record[B
     live = [one for one in found if is_live(one.value.status, one.gone)]
     choices = exact or live or sorted(found, key=lambda one: one.value.created_at)[-1:]
     if not choices:
-        raise Refusal("not_found", f"no bid is called {wanted[:200]!r}; `ml instance list --all` shows all there are")
+        ask_again_if_nothing_is_known(connection, parts)
+        raise Refusal(
+            "not_found", f"no bid on record is called {wanted[:200]!r}; `ml instance list --all` shows them all"
+        )
     if len(choices) > 1:
         listed = [{"fid": one.value.fid, "project": one.value.project} for one in choices]
         places = ", ".join(f"{one['fid']} in {one['project']}" for one in listed)
         message = f"{len(choices)} bids are called {wanted[:200]!r} ({places}): name one by its fid, or a project by -p"
         raise Refusal("ambiguous", message, choices=listed)
     return choices[0]
+
+
+def ask_again_if_nothing_is_known(connection: Connection, parts: Parts) -> None:
+    """Raises the reason why nothing was ever seen: then nobody can say that a thing is not there."""
+    rows = read.projects(connection)
+    if rows and all(row["baseline_at"] for row in rows):
+        return
+    if parts.health.key in ("missing", "refused"):
+        raise Refusal("key_refused", parts.health.key_message or "there is no API key; `ml setup` takes one")
+    why = f": {parts.health.last_error}" if parts.health.last_error else ""
+    raise Refusal("marketplace_away", f"nothing is known yet, the first look has not been completed{why}; try again")
 
 
 def read_bid(connection: Connection, fid: str) -> list[Record[Bid]]:
@@ -103,9 +117,12 @@ def read_bid(connection: Connection, fid: str) -> list[Record[Bid]]:
 def scope(connection: Connection, parts: Parts, request: Request) -> str | None:
     """The fid of the project that is meant, None for all: an answer stays inside one unless it is asked across.
 
-    Without a word it is the configured one, else the first that is watched.
+    Without a word it is the configured one, else the first that is watched. What changes something (every request
+    but GET, and a GET with `strict=1` that prepares one) takes no first of several: that has to be named.
     """
     wanted = request.query_params.get("project")
+    if wanted is not None and not wanted.strip():
+        raise Refusal("bad_request", "a project cannot be empty: leave -p out, or name one")
     if request.query_params.get("all_projects") == "1":
         return None
     rows = read.projects(connection)
@@ -115,8 +132,13 @@ def scope(connection: Connection, parts: Parts, request: Request) -> str | None:
 
     config = parts.config()
     if not wanted:
-        named = [name for name in (config.project, *config.projects) if name]
-        return next((fid for fid in map(find, named) if fid), None) or (rows[0]["fid"] if rows else None)
+        if config.project and (fid := find(config.project)):
+            return fid
+        strict = request.method != "GET" or request.query_params.get("strict") == "1"
+        if strict and len(rows) > 1:
+            names = ", ".join(f"{row['name']} ({row['fid']})" for row in rows)
+            raise Refusal("bad_request", f"in which project? name one with -p: {names}")
+        return next((fid for fid in map(find, config.projects) if fid), None) or (rows[0]["fid"] if rows else None)
     found = find(wanted)
     if found is None:
         watched = ", ".join(f"{row['name']} ({row['fid']})" for row in rows) or "none yet"

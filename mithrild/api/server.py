@@ -65,6 +65,8 @@ def build(parts: Parts) -> ASGIApp:
 
     def route(path: str, handle: Callable[[Parts, Request], Response]) -> Route:
         async def endpoint(request: Request) -> Response:
+            if request.query_params.get("waiting") == "1":
+                parts.desk.somebody_waits()
             return await asyncio.to_thread(handle, parts, request)
 
         return Route(f"/{API_VERSION}{path}", endpoint, methods=["GET"])

@@ -109,6 +109,8 @@ async def _read(request: Request, model: type[Body]) -> Body:
 def _project(parts: Parts, request: Request) -> str:
     with parts.database.read() as connection:
         project = fleet.scope(connection, parts, request)
+        if project is None:
+            fleet.ask_again_if_nothing_is_known(connection, parts)
     if project is None:
         raise Refusal("bad_request", "in which project? name one with -p, or set MITHRIL_PROJECT")
     return project

@@ -139,7 +139,7 @@ class Transport:
         except NotSent:
             raise
         except (Unreachable, BrokenAnswer) as error:
-            raise AnswerLost(f"{error}; whether the {what} was changed is not known") from None
+            raise AnswerLost(str(error)) from None
 
     def _usable_key(self) -> str:
         if self._secret is None:

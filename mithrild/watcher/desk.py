@@ -38,9 +38,19 @@ class Desk:
         recorder: Recorder,
         clock: Clock,
         look_at_once: Callable[[], None],
+        impatience: Callable[[], float] = lambda: 5.0,
     ) -> None:
+        """`impatience`: seconds between two looks while somebody waits for news."""
         self._marketplace, self._database, self._recorder = marketplace, database, recorder
         self._clock, self._look_at_once = clock, look_at_once
+        self._impatience, self._looked_at = impatience, float("-inf")
+
+    def somebody_waits(self) -> None:
+        """Somebody looks on: an idle fleet is then looked at as often as a busy one."""
+        now = self._clock.monotonic()
+        if now - self._looked_at >= self._impatience():
+            self._looked_at = now
+            self._look_at_once()
 
     async def plan(self, wish: Wish) -> Plan:
         """Everything that can be checked before anything is sent. Raises Unfit, MarketplaceError, StoreError."""
@@ -95,7 +105,7 @@ class Desk:
             if found is None:
                 raise AnswerLost(
                     f"whether the bid {order.name!r} was placed is not known ({lost}): "
-                    f"look with `ml instance info {order.name}` before you try again"
+                    f"look with `ml instance list --all -p {order.project}` before you try again"
                 ) from None
             seen, adopted = found, True
         await self._keep(seen)
@@ -108,7 +118,7 @@ class Desk:
         async def ask() -> Seen[Bid]:
             return await self._marketplace.change_bid(bid.fid, limit_price=price, paused=paused)
 
-        seen = await self._until_told(ask)
+        seen = await self._until_told(ask, bid, "changed")
         await self._keep(seen)
         return seen.value
 
@@ -120,7 +130,7 @@ class Desk:
                 await self._marketplace.cancel_bid(bid.fid)
             return await self._marketplace.bid(bid.fid)
 
-        seen = await self._until_told(ask)
+        seen = await self._until_told(ask, bid, "cancelled")
         await self._keep(seen)
         return seen.value
 
@@ -130,14 +140,19 @@ class Desk:
     async def ssh_keys(self, project: str) -> tuple[SshKey, ...]:
         return await self._marketplace.ssh_keys(project)
 
-    async def _until_told(self, ask: Callable[[], Awaitable[Seen[Bid]]]) -> Seen[Bid]:
+    async def _until_told(self, ask: Callable[[], Awaitable[Seen[Bid]]], bid: Bid, done: str) -> Seen[Bid]:
         for gap in LOOKS:
             try:
                 return await ask()
             except AnswerLost as lost:
                 logger.warning("{}; asking once more", lost)
             await self._clock.sleep(gap)
-        return await ask()
+        try:
+            return await ask()
+        except AnswerLost as lost:
+            raise AnswerLost(
+                f"whether the bid {bid.name!r} was {done} is not known ({lost}): look with `ml instance info {bid.fid}`"
+            ) from None
 
     async def _look_for(self, order: Order) -> Seen[Bid] | None:
         for gap in LOOKS:

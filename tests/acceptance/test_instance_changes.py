@@ -82,7 +82,7 @@ def test_a_bulk_run_goes_on_when_nobody_reads_its_answer(rig: Rig) -> None:
 
 
 def test_what_cannot_be_cancelled_says_why_with_its_own_exit_code(rig: Rig) -> None:
-    assert "no bid is called 'nosuch'" in rig.refused("instance", "delete", "nosuch", "-y", code=6)
+    assert "no bid on record is called 'nosuch'" in rig.refused("instance", "delete", "nosuch", "-y", code=6)
     fid = rig.place("firm")
     rig.fault("status", f"/v2/spot/bids/{fid}", "DELETE", status=409)
     rig.ml("instance", "delete", "firm", "-y", code=7)

@@ -49,7 +49,7 @@ def test_a_bid_that_cannot_be_found_after_a_lost_answer_is_of_unknown_fate(rig: 
     rig.fault("reset", "/v2/spot/bids", "POST", count=1)
     said = rig.refused(*CREATE, "-n", "doubtful", code=4)
     assert "whether the bid 'doubtful' was placed is not known" in said
-    assert "`ml instance info doubtful`" in said
+    assert "`ml instance list --all -p proj_demo`" in said
     assert rig.asked(*POST) == 1
 
 

@@ -91,7 +91,7 @@ def test_a_cancellation_shows_what_ends_and_asks(rig: Rig) -> None:
     fid = rig.place("train", quantity=2)
     rig.run("train")
     rig.seen("train", "running")
-    with at(rig, "instance", "delete", "train") as terminal:
+    with at(rig, "instance", "delete", "-p", "demo", "train") as terminal:
         shown = terminal.expect(ASKED)
         assert re.search(rf"train +running +2 of 2 +b200-192gb.sxm.8x +us-central5-a +{fid}", shown)
         assert "Cancel this bid? Its instances end at once, for good." in shown
@@ -105,7 +105,7 @@ def test_a_cancellation_shows_what_ends_and_asks(rig: Rig) -> None:
 @pytest.mark.parametrize(("typed", "code"), [("\n", 1), ("n\n", 1), ("what?\n", 1), ("\x04", 1), (CTRL_C, 130)])
 def test_whatever_is_not_yes_is_no(rig: Rig, typed: str, code: int) -> None:
     rig.place(name := f"kept-{typed.encode().hex()}")
-    with at(rig, "instance", "delete", "--all") as terminal:
+    with at(rig, "instance", "delete", "-p", "demo", "--all") as terminal:
         terminal.expect(ASKED)
         terminal.send(typed)
         assert terminal.end() == code
@@ -116,7 +116,7 @@ def test_whatever_is_not_yes_is_no(rig: Rig, typed: str, code: int) -> None:
 def test_all_bids_that_would_end_are_shown_before_the_question(rig: Rig) -> None:
     for name in ("dev-1", "dev-2", "prod"):
         rig.place(name)
-    with at(rig, "instance", "delete", "-n", "dev-*") as terminal:
+    with at(rig, "instance", "delete", "-p", "demo", "-n", "dev-*") as terminal:
         shown = terminal.expect(ASKED)
         assert "Cancel these 2 bids?" in shown
         assert ("dev-1" in shown, "dev-2" in shown, "prod" in shown) == (True, True, False)
@@ -128,14 +128,14 @@ def test_all_bids_that_would_end_are_shown_before_the_question(rig: Rig) -> None
 def test_a_bid_that_is_not_named_is_picked(rig: Rig) -> None:
     for name in ("first", "second"):
         rig.place(name)
-    with at(rig, "instance", "delete") as terminal:
+    with at(rig, "instance", "delete", "-p", "demo") as terminal:
         terminal.expect(PICKING)
         terminal.send("fir" + ENTER)
         terminal.expect(ASKED)
         terminal.send("y\n")
         assert terminal.end() == 0
     assert rig.live().keys() == {"second"}
-    with at(rig, "instance", "update", "-m", "91") as terminal:
+    with at(rig, "instance", "update", "-p", "demo", "-m", "91") as terminal:
         terminal.expect(PICKING)
         terminal.send(ENTER)
         terminal.expect("limit price  $90.00 → $91.00")
@@ -147,10 +147,10 @@ def test_a_pause_asks_where_machines_would_stop_and_only_there(rig: Rig) -> None
     rig.place("busy")
     rig.run("busy")
     rig.seen("busy", "running")
-    with at(rig, "instance", "update", "idle", "--pause") as terminal:
+    with at(rig, "instance", "update", "-p", "demo", "idle", "--pause") as terminal:
         terminal.expect("Open → Paused")
         assert terminal.end() == 0
-    with at(rig, "instance", "update", "busy", "--pause") as terminal:
+    with at(rig, "instance", "update", "-p", "demo", "busy", "--pause") as terminal:
         assert "Its 1 running instances stop." in terminal.expect(ASKED)
         terminal.send("\n")
         terminal.expect("nothing was changed")
@@ -170,8 +170,10 @@ def test_project_and_key_are_asked_for_where_nobody_can_know_them(rig: Rig) -> N
         assert terminal.end() == 0
     (bid,) = rig.sandbox.get("/v2/spot/bids?project=proj_research&name=asked")["data"]
     assert bid["launch_specification"]["ssh_keys"] == ["sshkey_research"]
-    # With nobody to ask, the first of the projects is meant, and a key has to be named.
-    done = rig.ml("instance", "create", "-i", "8xh100", "-r", REGION, "-m", "9", "-d", "--json")
-    assert done.document()["plan"]["project"] == "proj_demo"
+    # With nobody to ask, the project has to be named, and so has a key.
+    said = rig.refused("instance", "create", "-i", "8xh100", "-r", REGION, "-m", "9", "-d", code=2)
+    assert said == "in which project? name one with -p: demo (proj_demo), research (proj_research)"
+    assert "in which project?" in rig.refused("instance", "delete", "--all", "-y", code=2)
+    assert "cannot be empty" in rig.refused("instance", "delete", "--all", "-y", "-p", "", code=2)
     said = rig.refused(*CREATE, "-p", "research", code=2)
     assert said == "no SSH key of the project is one of yours; name one with --ssh-key: research"

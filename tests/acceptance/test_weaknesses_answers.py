@@ -53,8 +53,8 @@ def test_json_is_one_document_and_nothing_else(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("info nosuch", 6, "`ml instance list --all` shows all there are"),
-        ("delete nosuch -y", 6, "`ml instance list --all` shows all there are"),
+        ("info nosuch", 6, "`ml instance list --all` shows them all"),
+        ("delete nosuch -y", 6, "`ml instance list --all` shows them all"),
         ("list --state nosuch", 2, "there are: terminated, paused, preempting"),
         ("list-types -r nosuch", 6, "there are: eu-central1-a"),
         ("create -i 8xh100 -r us-central1-a -m 9 -n train", 7, "taken for good, by a bid that is allocated"),

@@ -19,6 +19,7 @@ import pytest
 
 from tests.acceptance.harness import BIN, Daemon, Sandbox, lines, wait_for, words_of, write_config, write_hook
 from tests.acceptance.test_main_job import settle
+from tests.acceptance.truth import status_events
 from tests.crash.doomed import POINTS
 
 KILLS = int(os.environ.get("MITHRILD_KILLS", "50"))
@@ -102,12 +103,7 @@ def check_events(events: list[dict[str, Any]], seen: dict[str, str]) -> None:
     now = {event["id"]: words_of(event) for event in events}
     assert {id: now.get(id) for id in seen} == seen
     state: dict[str, str] = {}
-    for event in events:
-        if event["type"] in ("bid.running", "bid.degraded") or event["type"].partition(".")[0] not in (
-            "bid",
-            "instance",
-        ):
-            continue
+    for event in status_events(events):
         data = event["data"]
         if data["provenance"] == "backfilled":
             continue

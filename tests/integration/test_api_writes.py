@@ -154,3 +154,29 @@ def test_a_join_command_is_told_only_when_it_is_asked_for_and_never_kept(tmp_pat
         assert (status, error["code"]) == (404, "not_found")
 
     on_socket(tmp_path, test)
+
+
+def test_before_the_first_look_nobody_says_that_a_thing_is_not_there(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        for path in ("/bids/train", "/clusters/kube"):
+            status, error = await api.refused(path)
+            assert (status, error["code"]) == (502, "marketplace_away")
+        api.health.key, api.health.key_message = "refused", "401"
+        for path in ("/bids/train", "/clusters/kube"):
+            status, error = await api.refused(path)
+            assert (status, error["code"], error["message"]) == (502, "key_refused", "401")
+        keep(api.database, poll(0, a_bid()))
+        assert (await api.refused("/bids/train"))[1]["code"] == "not_found"
+
+    on_socket(tmp_path, test)
+
+
+def test_whoever_waits_has_an_idle_fleet_looked_at(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        keep(api.database, poll(0, a_bid()))
+        await api.get("/bids/bid_1")
+        api.desk.somebody_waits.assert_not_called()
+        await api.get("/bids/bid_1", waiting=1)
+        api.desk.somebody_waits.assert_called_once_with()
+
+    on_socket(tmp_path, test)

@@ -186,10 +186,10 @@ def test_a_cursor_that_stays_gone_ends_it(daemon: FakeDaemon) -> None:
 
 
 def test_a_request_that_is_wrong_is_not_repeated(daemon: FakeDaemon) -> None:
-    daemon.answers[STREAM] = refusal(404, "not_found", "no bid is called x")
+    daemon.answers[STREAM] = refusal(404, "not_found", "no bid on record is called x")
     with following(daemon.env(), "--bid", "x") as follower:
         _, err = follower.process.communicate(timeout=PATIENCE)
-    assert (follower.process.returncode, err) == (6, b"ml: no bid is called x\n")
+    assert (follower.process.returncode, err) == (6, b"ml: no bid on record is called x\n")
 
 
 def test_since_shows_the_record_first_and_joins_the_feed_without_a_gap(daemon: FakeDaemon) -> None:

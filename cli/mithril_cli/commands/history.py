@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def show(args: argparse.Namespace) -> int:
-    answer = client.get(f"/v1/bids/{client.segment(args.name)}/history", project_query(args))
+    query = project_query(args)
+    if args.name is None:
+        from mithril_cli.picker import pick_bid
+
+        args.name = pick_bid(query, "ml history")
+    answer = client.get(f"/v1/bids/{client.segment(args.name)}/history", query)
     bid, steps = answers.one(answer, "bid"), answers.objects(answer, "steps")
     answers.tell_freshness(answer)
     now = answers.present()
@@ -40,7 +45,7 @@ COMMANDS = (
             "and with > where the status is older than our first sight of it."
         ),
         options=(
-            Option("name", metavar="NAME", type=bid_name, help="a bid's name or fid"),
+            Option("name", metavar="NAME", nargs="?", type=bid_name, help="a bid's name or fid; without it, pick one"),
             *PROJECT,
             JSON,
         ),

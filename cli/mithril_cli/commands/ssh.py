@@ -73,7 +73,7 @@ def _again(bid: Object) -> Callable[[], Object]:
 
     def look() -> Object:
         nonlocal told
-        answer = client.get(path, query)
+        answer = client.get(path, [*query, ("waiting", 1)])
         stale = answers.stale_line(answers.part(answer, "freshness"))
         if stale and not told:
             output.note(stale)

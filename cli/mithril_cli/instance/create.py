@@ -25,7 +25,7 @@ PROG = "ml instance create"
 
 def run(args: argparse.Namespace) -> int:
     body = _body(args)
-    query = [("project", args.project or _project())]
+    query = [("project", args.project if args.project is not None else _project())]
     if args.dry_run:
         return _rehearse(query, body, as_json=args.json)
     look = wording.how_to_look(body["name"], args.project)

@@ -52,7 +52,8 @@ class Report:
 
     def not_done(self, bid: Object, error: Failure) -> None:
         self.failed.append({"fid": bid.get("fid"), "name": bid.get("name"), "error": str(error)})
-        output.note(f"{wording.titled(bid)} was not cancelled: {error}")
+        unknown = getattr(error, "code", "") == "outcome_unknown"  # the error says so, in so many words
+        output.note(str(error) if unknown else f"{wording.titled(bid)} was not cancelled: {error}")
 
     def end(self) -> None:
         if self._as_json:
@@ -62,7 +63,7 @@ class Report:
 
 
 def run(args: argparse.Namespace) -> int:
-    query = [("project", args.project)]
+    query = [("project", args.project), ("strict", 1)]
     several = args.all or args.name_pattern is not None
     if args.name is not None and several:
         raise Usage("NAME goes neither with --all nor with -n: it names one bid, and they choose several")

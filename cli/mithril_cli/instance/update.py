@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if args.pause:
         # Whether it holds machines at the moment is the marketplace's luck, and not for a script to rely on.
         consent.need_somebody("a pause, which stops running instances,", yes=args.yes)
-    query = [("project", args.project)]
+    query = [("project", args.project), ("strict", 1)]
     if args.name is None:
         from mithril_cli.picker import pick_bid
 

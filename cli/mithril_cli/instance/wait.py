@@ -94,7 +94,7 @@ class Wait:
     def _look(self, shown: Lines) -> bool:
         """Whether the daemon answered. That it does not, or that what it knows is old, is said once each time."""
         path = f"/v1/bids/{client.segment(answers.words(self.bid.get('fid')))}"
-        query = [*wording.inside(self.bid), ("all", 1)]
+        query = [*wording.inside(self.bid), ("all", 1), ("waiting", 1)]
         try:
             answer = client.get(path, query, timeout=max(min(self._until - time.monotonic(), client.TIMEOUT), 0.1))
         except (NoDaemon, BrokenAnswer) as error:

@@ -20,7 +20,11 @@ def path() -> str:
 
 
 def forget_line(alias: str) -> str:
-    """What to type to have the key of a machine forgotten."""
+    """What to type to have the key of a machine forgotten.
+
+    ssh writes the alias in lower case before it hashes it (HashKnownHosts, which Debian switches on), and
+    ssh-keygen looks for just the words that it is given.
+    """
     import shlex
 
-    return shlex.join(["ssh-keygen", "-R", alias, "-f", path()])
+    return shlex.join(["ssh-keygen", "-R", alias.lower(), "-f", path()])
