@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from mithrild.fleet import lifecycle
 from mithrild.fleet.model import Kind, Transition
+from mithrild.fleet.notices import CLOCKS_DIFFER, NOTICE
 from mithrild.fleet.timeline import Row, Told, align
 
 # What each word of a bid's history means: the aspect, and the status it leads to. The marketplace has no word for the
@@ -98,13 +99,14 @@ def _timed(row: Row, at: datetime | None) -> Row:
 
 
 def _join(line: list[Row | Told], times: dict[int, datetime]) -> None:
-    """A step that is followed by a row of the same status, whose time is not known, is that row: its window was
-    measured by a clock that has been set since."""
+    """A step that is followed by a row of the same status is that row: two equal steps in a row are never two. Its
+    window was measured by a clock that has been set since, or the marketplace dates it differently elsewhere."""
     for at in range(len(line) - 2, -1, -1):
         told, row = line[at], line[at + 1]
-        if isinstance(told, Told) and isinstance(row, Row) and row.occurred_at is None and row.after == told.after:
-            times[row.sequence] = told.at
-            line[at : at + 2] = [_timed(row, told.at)]
+        if isinstance(told, Told) and isinstance(row, Row) and row.after == told.after:
+            if row.occurred_at is None:
+                times[row.sequence] = told.at
+            line[at : at + 2] = [_timed(row, times.get(row.sequence))]
 
 
 def _when(entry: Row | Told) -> datetime:
@@ -123,22 +125,24 @@ def _write(
     positions: dict[int, datetime] = {}
     added: list[tuple[Transition, datetime]] = []
     before = subject.start
+    since: datetime | None = None
     for entry, place in zip(line, places, strict=True):
         if isinstance(entry, Told):
             if entry.after != before:
-                added.append((_step(subject, before, entry, now), place))
+                in_time = since is not None and entry.at - since <= NOTICE + CLOCKS_DIFFER
+                added.append((_step(subject, before, entry, now, in_time=in_time), place))
         elif place != held[entry.sequence]:
             positions[entry.sequence] = place
-        before = entry.after
+        before, since = entry.after, _when(entry)
     return Merge(times, positions, tuple(added))
 
 
-def _step(subject: Subject, before: str | None, told: Told, now: datetime) -> Transition:
-    # No step is missing between two of a history: what came back from a notice without a stop was reprieved.
+def _step(subject: Subject, before: str | None, told: Told, now: datetime, *, in_time: bool) -> Transition:
+    # No step is missing between two of a history: what came back from a notice in time, with no stop, was reprieved.
     type = "bid.limit_changed"
     if subject.aspect == "status":
         name = lifecycle.bid_event if subject.kind == "bid" else lifecycle.instance_event
-        type = name(before, told.after, in_time=True)
+        type = name(before, told.after, in_time=in_time)
     return Transition(
         kind=subject.kind,
         subject=subject.fid,
@@ -180,4 +184,6 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
     return sorted(steps, key=lambda told: (told.at, told.after != "Open"))
 
 
-_STOPS = ("STATUS_STOPPING", "STATUS_STOPPED", "STATUS_PREEMPTED")
+_STOPS = tuple(
+    f"STATUS_{word}" for word in ("STOPPING", "STOPPED", "PREEMPTED", "REPLACED", "TERMINATED", "PAUSED", "ERROR")
+)

@@ -104,11 +104,12 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
                 times[found.sequence] = story[at].at
     limit = len(story)
     for row in sorted((row for row in free if row.occurred_at is None), key=lambda row: row.sequence, reverse=True):
-        # What was seen has happened. A row that fits no time was measured by a clock that was wrong, or was told so:
-        # it is the last step of its status that no other row stands for, and the rows keep their order.
+        # What was seen has happened. A row that fits no time was measured by a clock that was wrong, or was told so,
+        # or its step has not been written yet: it is taken for the last step of its status that no other row stands
+        # for, so that this is not told twice. Its time it is not told: it may be another's.
         found_at = next((at for at in reversed(range(limit)) if at not in stands and _is_near(row, story[at])), None)
         if found_at is not None:
-            stands[found_at], times[row.sequence] = row.sequence, story[found_at].at
+            stands[found_at] = row.sequence
             limit = found_at
     return Alignment(tuple((told, stands.get(at)) for at, told in enumerate(story)), times)
 

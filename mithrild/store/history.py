@@ -55,7 +55,7 @@ def write_history(
         if cursor["baseline_at"] is None:
             return Recorded()  # nothing was ever seen, so nothing was missed
         known = read.fleet(connection, told.project, also=named)
-        fresh = _fresh(told, known)
+        fresh = _fresh(told, known, cursor["baseline_at"] + told.ahead)
         steps: list[tuple[Transition, datetime]] = []
         for subject, story in _subjects(told, known, fresh, _begun(connection, told.bid, told.ahead)):
             merged = merge(subject, _rows(connection, subject), story, now=now)
@@ -72,17 +72,21 @@ def write_history(
     return Recorded(tuple(written), len(written), deliveries)
 
 
-def _fresh(told: Remembered, known: Fleet) -> Fleet:
-    """Records of what ended unseen."""
-    bids = [one for one in told.unseen if isinstance(one, Bid) and one.fid not in known.bids]
-    instances = [one for one in told.unseen if isinstance(one, Instance) and one.fid not in known.instances]
+def _fresh(told: Remembered, known: Fleet, begun: datetime) -> Fleet:
+    """Records of what ended unseen, after the first sight of the project: what came before is no news."""
 
     def since(steps: Sequence[Told], thing: Bid | Instance) -> datetime:
         return steps[-1].at if steps else thing.created_at
 
+    bids, instances = {}, {}
+    for one in told.unseen:
+        if isinstance(one, Bid) and one.fid not in known.bids:
+            bids[one.fid] = Record(one, since(told.bid_steps, one))
+        elif isinstance(one, Instance) and one.fid not in known.instances:
+            instances[one.fid] = Record(one, since(told.instance_steps.get(one.fid, ()), one))
     return Fleet(
-        {one.fid: Record(one, since(told.bid_steps, one)) for one in bids},
-        {one.fid: Record(one, since(told.instance_steps.get(one.fid, ()), one)) for one in instances},
+        {fid: one for fid, one in bids.items() if one.since > begun},
+        {fid: one for fid, one in instances.items() if one.since > begun},
     )
 
 
@@ -180,9 +184,24 @@ def _tell(
     count = write_events(connection, store, host, news, here, rules, now, openings=openings, ahead=ahead)
     if notice is not None:
         _supersede(connection, sequence, f"the notice is over: {notice.ended_how}", now)
+    elif _is_under_notice(connection, step.subject, sequence):
+        # Whatever it would set going again, the machines of this subject are about to stop.
+        _supersede(connection, sequence, "a notice came after it", now)
     else:
         _supersede(connection, sequence, "what came after it was told first", now, overtaken=True)
     return count
+
+
+def _is_under_notice(connection: Connection, subject: str, sequence: int) -> bool:
+    """Whether the last status of a subject is a notice, and another than this step."""
+    query = (
+        select(_transitions.c.after, _transitions.c.sequence)
+        .where(_transitions.c.subject == subject, _transitions.c.aspect == "status")
+        .order_by(_transitions.c.position.desc(), _transitions.c.sequence.desc())
+        .limit(1)
+    )
+    last = connection.execute(query).one_or_none()
+    return last is not None and last.after in lifecycle.NOTICED and last.sequence != sequence
 
 
 def _supersede(connection: Connection, sequence: int, reason: str, now: datetime, *, overtaken: bool = False) -> None:

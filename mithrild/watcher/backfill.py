@@ -1,7 +1,7 @@
 """Asks the marketplace what nobody saw: after each change, and after each time in which nobody looked.
 
-It runs beside the polls and waits for them: no hook of what was just seen waits for a history. It takes at most half
-of the request budget, and what it cannot ask now stays in its queue.
+It runs beside the polls and gives way to them: no hook of what was just seen waits for a history. What it cannot ask
+now stays in its queue.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 from mithrild.clock import Clock
-from mithrild.errors import MarketplaceError, NotFound
+from mithrild.errors import KeyRefused, MarketplaceError, NotFound, Unreachable
 from mithrild.fleet import lifecycle
 from mithrild.fleet.history import BID_WORDS, reopened
 from mithrild.fleet.model import Bid, BidEvent, Instance
@@ -26,7 +26,8 @@ from mithrild.store.database import Database
 from mithrild.store.history import Remembered
 from mithrild.watcher.recorder import Recorder
 
-SHARE = 0.5  # of the request budget; the polls and the people come first
+# Above this share of the request budget it waits. The polls take 0.8 at most, and wait above 0.9 themselves.
+SHARE = 0.85
 SLICE = 20.0  # seconds after which it lets go, and goes on at the next beat
 REST = 5.0  # seconds between two looks into an empty queue, in case a wish was overheard
 AGAIN = 30.0
@@ -51,12 +52,12 @@ class Backfill:
         self._project, self._marketplace, self._budget = project, marketplace, budget
         self._database, self._recorder, self._clock = database, recorder, clock
         self._asked: dict[str, datetime] = {}  # bid -> what is known up to then need not be asked for again
-        self._wanted: dict[str, None] = {}  # bids, the most wanted first
+        self._wanted: dict[str, Bid | None] = {}  # the most wanted first; with its value what has ended unseen
         self._gap: datetime | None = None  # since when nobody has looked at the whole project
 
     def want(self, bids: Iterable[str]) -> None:
         """These bids have just changed: before all that is only looked through."""
-        self._wanted = {**dict.fromkeys(bids), **self._wanted}
+        self._wanted = {**{fid: self._wanted.get(fid) for fid in bids}, **self._wanted}
 
     def want_since(self, moment: datetime) -> None:
         """Nobody looked from this moment on, until just now."""
@@ -81,14 +82,24 @@ class Backfill:
 
     async def _next(self) -> None:
         if self._wanted:
-            bid = next(iter(self._wanted))
-            await self._ask(bid)
-            self._wanted.pop(bid, None)
+            fid = next(iter(self._wanted))
+            # Taken out first: who wants it again meanwhile has it asked again.
+            ended = self._wanted.pop(fid)
+            try:
+                await self._ask(fid, ended)
+            except (Unreachable, KeyRefused):
+                self._wanted.setdefault(fid, ended)
+                raise
+            except MarketplaceError as error:
+                # About this one alone: it must not hold up all behind it. The next change of it asks again.
+                logger.warning("the history of bid {} cannot be had: {}", fid, error)
         elif self._gap is not None:
-            gap = self._gap
-            await self._look_through(gap)
-            if self._gap == gap:
-                self._gap = None
+            gap, self._gap = self._gap, None
+            try:
+                await self._look_through(gap)
+            except MarketplaceError:
+                self.want_since(gap)
+                raise
 
     async def _look_through(self, gap: datetime) -> None:
         """Every bid that lived in a gap: those placed in it, also if they ended in it, and all that are on record."""
@@ -97,10 +108,9 @@ class Backfill:
         placed = await self._marketplace.bids_since(self._project, since)
         live = await asyncio.to_thread(self._live)
         ended = [seen.value for seen in placed if seen.value.status in lifecycle.FINAL and seen.value.fid not in live]
-        for bid in ended:
-            await self._ask(bid.fid, bid)
+        self._wanted |= {bid.fid: bid for bid in ended}
         self._asked = {fid: at for fid, at in self._asked.items() if fid in live}
-        self._wanted |= dict.fromkeys(live)
+        self._wanted |= {fid: None for fid in live if fid not in self._wanted}
 
     async def _ask(self, fid: str, ended: Bid | None = None) -> None:
         try:

@@ -105,16 +105,17 @@ class Watch:
         spent = self._budget.total
         failures: list[MarketplaceError] = []
         ticks: list[Tick] = []
-        seen: list[tuple[str, Tick]] = []
         wait = None
         try:
             if self.pollers is None or self.health.key != "ok":
                 await self._get_to_know()
             answers = await asyncio.gather(*(poller.tick() for poller in self.pollers or ()), return_exceptions=True)
-            for poller, answer in zip(self.pollers or (), answers, strict=True):
+            pairs = list(zip(self.pollers or (), answers, strict=True))
+            # At once, whatever came of the other projects: a gap that is forgotten is never looked at.
+            self._mind_gaps([(poller.project, one) for poller, one in pairs if isinstance(one, Tick)])
+            for answer in answers:
                 if isinstance(answer, Tick):
                     ticks.append(answer)
-                    seen.append((poller.project, answer))
                 elif isinstance(answer, MarketplaceError):
                     failures.append(answer)
                 else:
@@ -133,7 +134,6 @@ class Watch:
             self.health.last_error = str(error)
             wait = DISK_AGAIN
         self.health.polls += 1
-        self._mind_gaps(seen)
         if wait is not None:
             pass  # what was seen is not kept: nothing can be said of it
         elif ticks:
