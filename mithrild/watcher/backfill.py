@@ -85,21 +85,28 @@ class Backfill:
             fid = next(iter(self._wanted))
             # Taken out first: who wants it again meanwhile has it asked again.
             ended = self._wanted.pop(fid)
+            answered = False
             try:
                 await self._ask(fid, ended)
-            except (Unreachable, KeyRefused):
-                self._wanted.setdefault(fid, ended)
-                raise
+                answered = True
             except MarketplaceError as error:
+                if isinstance(error, Unreachable | KeyRefused):
+                    raise
                 # About this one alone: it must not hold up all behind it. The next change of it asks again.
                 logger.warning("the history of bid {} cannot be had: {}", fid, error)
+                answered = True
+            finally:
+                if not answered:  # nor if the disk refused it, or the beat was given up
+                    self._wanted.setdefault(fid, ended)
         elif self._gap is not None:
             gap, self._gap = self._gap, None
+            looked = False
             try:
                 await self._look_through(gap)
-            except MarketplaceError:
-                self.want_since(gap)
-                raise
+                looked = True
+            finally:
+                if not looked:
+                    self.want_since(gap)
 
     async def _look_through(self, gap: datetime) -> None:
         """Every bid that lived in a gap: those placed in it, also if they ended in it, and all that are on record."""

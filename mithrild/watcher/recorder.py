@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -45,22 +45,11 @@ class Recorder:
         """Commits a snapshot. `changed` is False for one that showed just what the record holds: then only the
         poll cursor moves. Raises StoreError if the disk refuses; then nothing of it was kept, and the next poll
         repairs it."""
-        # A thread cannot be cancelled, so neither is what follows its commit: what is kept is told.
-        recording = asyncio.ensure_future(self._record(seen, changed))
-        try:
-            return await asyncio.shield(recording)
-        except asyncio.CancelledError:
-            await asyncio.wait({recording})
-            raise
+        return await _to_the_end(self._record(seen, changed))
 
     async def remember(self, told: Remembered, now: datetime) -> Recorded:
         """Commits what the marketplace remembers of a bid. Raises StoreError if the disk refuses."""
-        remembering = asyncio.ensure_future(self._remember(told, now))
-        try:
-            return await asyncio.shield(remembering)
-        except asyncio.CancelledError:
-            await asyncio.wait({remembering})
-            raise
+        return await _to_the_end(self._remember(told, now))
 
     async def _remember(self, told: Remembered, now: datetime) -> Recorded:
         async with self._turn:
@@ -117,6 +106,16 @@ class Recorder:
 
     def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:
         return {fid: item for fid, item in items.items() if item.ticket >= self._newest.get(fid, (0,))[0]}
+
+
+async def _to_the_end(committing: Coroutine[None, None, Recorded]) -> Recorded:
+    """A thread cannot be cancelled, so neither is what follows its commit: what is kept is told."""
+    task = asyncio.ensure_future(committing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _name(step: Transition, seen: Snapshot) -> str:

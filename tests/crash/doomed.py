@@ -33,7 +33,7 @@ def _after_the_fetch(reached: Reached) -> None:
             reached()
         return await record(self, seen, changed=changed)
 
-    Recorder.record = doomed  # type: ignore[method-assign]
+    Recorder.record = doomed  # type: ignore[method-assign]  # that is what dying at a point takes
 
 
 def _around_the_commit(before: Reached, after: Reached) -> None:
@@ -51,7 +51,7 @@ def _around_the_commit(before: Reached, after: Reached) -> None:
         if news:
             after()
 
-    Database.write = doomed  # type: ignore[method-assign]
+    Database.write = doomed  # type: ignore[method-assign]  # that is what dying at a point takes
 
 
 def _events(connection: Connection) -> int:

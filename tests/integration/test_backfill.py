@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mithrild.errors import StoreError, Unreachable
 from mithrild.fleet.routing import HookRule, Match
 from mithrild.store import read
 from mithrild.watcher.backfill import Backfill
@@ -26,7 +29,7 @@ class Sleeper:
         self.rig = rig
         # One time for both sides: what is turned at the marketplace passes here too.
         self.turn_market = rig.visitor.turn
-        rig.visitor.turn = self.turn  # type: ignore[method-assign]
+        rig.visitor.turn = self.turn  # type: ignore[method-assign]  # for this test's time alone
         self.backfill = Backfill(PROJECT, rig.marketplace, rig.budget, rig.database, rig.recorder, rig.clock)
 
     async def turn(self, seconds: float) -> None:
@@ -202,6 +205,28 @@ def test_a_limit_that_was_changed_and_changed_back_is_told(tmp_path: Path) -> No
         await sleeper.look()
         await sleeper.remember(bid)
         assert len(rig.events()) == 4, "what was seen is only told its time"
+
+    with_sleeper(tmp_path, story)
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), Unreachable("away"), asyncio.CancelledError()])
+def test_a_wish_outlives_whatever_keeps_it_from_being_fulfilled(tmp_path: Path, error: BaseException) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+
+        async def refuse(*_: object) -> None:
+            raise error
+
+        sleeper.backfill.want([bid])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rig.recorder, "remember", refuse)
+            with contextlib.suppress(StoreError, asyncio.CancelledError):
+                await sleeper.backfill.run()
+        assert not sleeper.backfill.idle
+        await sleeper.remember()
+        assert sleeper.rows(bid)[-1]["occurred_at"] is not None
 
     with_sleeper(tmp_path, story)
 

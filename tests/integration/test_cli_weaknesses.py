@@ -109,7 +109,7 @@ def test_every_failure_is_one_line_without_a_traceback_and_a_code_that_means_it(
         answered: bytes = b""
 
     answers = Any()
-    with serve(tmp_path, answers) as daemon:  # type: ignore[arg-type]
+    with serve(tmp_path, answers) as daemon:  # type: ignore[arg-type]  # it answers whatever is asked
         for answered, *codes in (
             (b"", 3, 4),  # of an order that was sent nobody can tell what became of it
             (b"garbage\r\n\r\n", 1, 4),
