@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from mithrild.errors import StoreError
 
-SCHEMA = "0001"  # the newest migration; alembic is imported only when a database is behind it
+SCHEMA = "0002"  # the newest migration; alembic is imported only when a database is behind it
 BUSY_SECONDS = 10
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Dialect, Index, Table, Text, TypeDecorator
+from sqlalchemy import Dialect, Index, Table, Text, TypeDecorator, text
 from sqlmodel import Field, SQLModel
 
 
@@ -55,6 +55,8 @@ class ProjectRow(SQLModel, table=True):
     bids_polled_at: datetime | None = Field(default=None, sa_type=Moment)
     instances_polled_at: datetime | None = Field(default=None, sa_type=Moment)
     clusters_polled_at: datetime | None = Field(default=None, sa_type=Moment)
+    # Since when nobody has looked at the whole project, None once the marketplace's history was laid over that time.
+    gap_since: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class _Tracked(SQLModel):
@@ -87,6 +89,8 @@ class BidRow(_Tracked, table=True):
     memory_gb: int | None = None
     kubernetes_cluster: str | None = None
     health: str = "none"
+    # It changed, and the marketplace has not been asked yet what nobody saw of that.
+    history_due: bool = Field(default=False, sa_column_kwargs={"server_default": text("0")})
 
 
 class InstanceRow(_Tracked, table=True):
@@ -131,6 +135,8 @@ class TransitionRow(SQLModel, table=True):
     observed_at: datetime = Field(sa_type=Moment)
     occurred_at: datetime | None = Field(default=None, sa_type=Moment)
     position: datetime = Field(sa_type=Moment)
+    # The marketplace's clock minus ours when this was written: what compares the two clocks later needs it.
+    ahead_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
 
 
 class EventRow(SQLModel, table=True):
@@ -196,6 +202,27 @@ class AttemptRow(SQLModel, table=True):
     signal: int | None = None
     reason: str | None = None
     output: str | None = None
+
+
+class SilenceRow(SQLModel, table=True):
+    """A time in which hooks keep still for what matches. An ended one stays, to tell what it held back."""
+
+    __tablename__ = "silences"
+    id: int | None = Field(default=None, primary_key=True)
+    pattern: str  # of bid names
+    hook: str | None = None  # of all hooks: None
+    begun_at: datetime = Field(sa_type=Moment)
+    until: datetime = Field(sa_type=Moment)
+
+
+class DisabledActionRow(SQLModel, table=True):
+    """An action that is switched off until somebody looks at it: its receiver said that it is gone for good."""
+
+    __tablename__ = "disabled_actions"
+    hook: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=Moment)
+    reason: str
 
 
 class _Price(SQLModel):

@@ -18,7 +18,7 @@ from sqlmodel import SQLModel
 from mithrild.errors import StoreError
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_projects
-from mithrild.store.tables import Meta
+from mithrild.store.tables import DisabledActionRow, Meta, SilenceRow
 from tests.integration.store_builders import PROJECT, a_bid, an_instance, keep, opened, poll, sql
 
 
@@ -166,3 +166,36 @@ def test_alembic_is_loaded_only_when_the_layout_is_behind(tmp_path: Path) -> Non
         for _ in range(2)
     ]
     assert outputs == ["True", "False"]
+
+
+def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid(), an_instance()))
+        keep(database, poll(1, a_bid(status="Preempting"), an_instance(status="STATUS_PREEMPTING")))
+    _go_back_to_the_first_layout(tmp_path / "mithrild.db")
+    before = _all_rows(tmp_path / "mithrild.db")
+    with closing(Database(tmp_path / "mithrild.db")):
+        pass
+    after = _all_rows(tmp_path / "mithrild.db")
+    assert before["transitions"]
+    assert before["events"]
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in was} for row, was in zip(after[table], rows, strict=True)]
+        assert table == "alembic_version" or kept == rows, table
+
+
+def _go_back_to_the_first_layout(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for column in ("projects.gap_since", "bids.history_due", "transitions.ahead_seconds"):
+            table, _, name = column.partition(".")
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        for later in (SilenceRow, DisabledActionRow):
+            connection.execute(f"DROP TABLE {later.__tablename__}")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+
+
+def _all_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: [dict(row) for row in connection.execute(f"SELECT * FROM {table}")] for table in tables}

@@ -1,0 +1,32 @@
+"""what is still to be looked back at, both clocks, silences, actions that are switched off"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from mithrild.store.tables import Moment
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("projects", sa.Column("gap_since", Moment(), nullable=True))
+    op.add_column("bids", sa.Column("history_due", sa.Boolean(), nullable=False, server_default=sa.text("0")))
+    op.add_column("transitions", sa.Column("ahead_seconds", sa.Float(), nullable=False, server_default=sa.text("0")))
+    op.create_table(
+        "silences",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("pattern", sa.String(), nullable=False),
+        sa.Column("hook", sa.String(), nullable=True),
+        sa.Column("begun_at", Moment(), nullable=False),
+        sa.Column("until", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "disabled_actions",
+        sa.Column("hook", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("hook", "action"),
+    )
