@@ -122,9 +122,14 @@ class Hook(Table):
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
     tries: Annotated[StrictInt, Field(ge=1, le=100)] = 10
 
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What this hook does, by name: each is a delivery of its own."""
+        return ("run",)
+
     def rule(self) -> routing.HookRule:
         match = routing.Match(**self.match.model_dump())
-        return routing.HookRule(self.name, self.on, match, self.max_age, ("run",))
+        return routing.HookRule(self.name, self.on, match, self.max_age, self.actions)
 
     def located(self, home: Path, env: Mapping[str, str]) -> Hook:
         """The same hook with its program as an absolute path, where `~` or PATH leads to one."""

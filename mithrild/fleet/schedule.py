@@ -12,6 +12,7 @@ WINDOW = 60.0  # the request budget counts over any sliding minute
 POLL_SHARE = 0.8  # of the budget at most; the rest is for commands, deadlines and second tries
 URGENT_SHARE = 0.1  # of the budget is kept for deadlines and writes
 LONGEST_OUTAGE_GAP = 300.0
+LONGEST_RETRY_GAP = 3600.0
 
 # A notice gives five minutes: these gaps put nine tries into it, most of them early.
 DEADLINE_GAPS = (2.0, 5.0, 10.0, 20.0, 40.0)
@@ -55,16 +56,20 @@ def next_poll(
     return max(wait, retry_after or 0.0)
 
 
-def retry_gap(attempt: int, *, until_deadline: float | None, draw: float) -> float | None:
+def retry_gap(
+    attempt: int, *, until_deadline: float | None, draw: float, retry_after: float | None = None
+) -> float | None:
     """Seconds from the failed delivery number `attempt` (from 1) to the next, or None for no further one.
 
     With a deadline the gaps are those of a notice, the last one cut so that a try still fits before it.
-    Without one: 10 s doubling to an hour, with equal jitter, for as long as the caller likes.
+    Without one: 10 s doubling to an hour, with equal jitter, for as long as the caller likes. A target that asks for
+    more time (`retry_after`, seconds) gets it, but never past the deadline, nor more than an hour.
     """
+    asked = max(retry_after or 0.0, 0.0)
     if until_deadline is None:
-        return backoff(attempt, draw, first=10, cap=3600)
+        return min(max(backoff(attempt, draw, first=10, cap=LONGEST_RETRY_GAP), asked), LONGEST_RETRY_GAP)
     gap = DEADLINE_GAPS[min(max(attempt, 1), len(DEADLINE_GAPS)) - 1]
-    gap = min(gap, until_deadline - ROOM_FOR_A_TRY)
+    gap = min(max(gap, asked), until_deadline - ROOM_FOR_A_TRY)
     return gap if gap > 0 else None
 
 

@@ -1,17 +1,15 @@
 """Takes deliveries from the outbox and sees each to an end that is recorded.
 
-A hook has `max_parallel` places of its own, so a slow hook holds up nobody but itself. A try is claimed
-before its effect and settled after it; what a stop of the daemon cuts short is handed back, uncounted.
+Each action of each hook is a lane with `max_parallel` places of its own, so a slow target holds up nothing but its
+lane. A try is claimed before its effect and settled after it; what a stop of the daemon cuts short is handed back,
+uncounted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -19,14 +17,14 @@ from loguru import logger
 from mithrild.clock import Clock
 from mithrild.config import Hook
 from mithrild.errors import StoreError
-from mithrild.fleet.schedule import retry_gap
-from mithrild.hooks.command import CommandResult, minimal_environment, run_command
-from mithrild.hooks.environment import hook_environment
+from mithrild.fleet import tries
+from mithrild.hooks.action import Job, Result
+from mithrild.hooks.actions import Actions
 from mithrild.hooks.survivors import end_survivors
 from mithrild.logs import Trouble
 from mithrild.store import outbox
 from mithrild.store.database import Database
-from mithrild.store.outbox import Claim, Outcome
+from mithrild.store.outbox import Claim, Lane, Outcome
 
 IDLE = 30.0  # seconds between looks at the outbox when nothing wakes us; a wake-up that was missed costs no more
 STORE_AGAIN = 2.0  # seconds between tries to write down what is already done
@@ -37,11 +35,12 @@ class Dispatcher:
 
     def __init__(self, database: Database, hooks: Callable[[], Sequence[Hook]], clock: Clock, run: str) -> None:
         self._database, self._hooks, self._clock, self._run = database, hooks, clock, run
+        self._actions = Actions(clock)
         self._disk = Trouble("outbox", clock)
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()  # no new starts
         self._ending = asyncio.Event()  # the grace is over: what still runs is ended
-        self._busy: dict[str, set[asyncio.Task[None]]] = {}
+        self._busy: dict[Lane, set[asyncio.Task[None]]] = {}
         self._claiming = asyncio.Lock()  # held from a claim until each claim has its task
 
     def wake(self) -> None:
@@ -91,15 +90,19 @@ class Dispatcher:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _start_due(self, now: datetime) -> None:
-        hooks = self._hooks()
-        await asyncio.to_thread(outbox.cancel_unknown, self._database, [hook.name for hook in hooks], now)
-        for hook in hooks:
-            tasks = self._busy.setdefault(hook.name, set())
+        lanes = {(hook.name, action): hook for hook in self._hooks() for action in hook.actions}
+        waiting = set(await asyncio.to_thread(outbox.waiting_lanes, self._database))
+        for lane in waiting - lanes.keys():
+            known = any(name == lane[0] for name, _ in lanes)
+            why = f"the hook has no {lane[1]} any more" if known else "the hook is no longer configured"
+            await asyncio.to_thread(outbox.cancel, self._database, lane, why, now)
+        for lane, hook in lanes.items():
+            tasks = self._busy.setdefault(lane, set())
             free = hook.max_parallel - len(tasks)
-            if free <= 0 or self._stopping.is_set():
+            if free <= 0 or lane not in waiting or self._stopping.is_set():
                 continue
             claims = await asyncio.to_thread(
-                outbox.claim, self._database, hook.name, free=free, max_age=hook.max_age, run=self._run, now=now
+                outbox.claim, self._database, lane, free=free, max_age=hook.max_age, run=self._run, now=now
             )
             for claim in claims:
                 task = asyncio.create_task(self._deliver(hook, claim), name=claim.id)
@@ -128,46 +131,35 @@ class Dispatcher:
         self.wake()
 
     async def _try(self, hook: Hook, claim: Claim) -> None:
-        event = json.loads(claim.body)
-        logger.debug("hook {} starts for {} ({}), try {}", hook.name, event["type"], event["id"], claim.number)
-        result = await run_command(
-            hook.run,
-            stdin=claim.body.encode() + b"\n",
-            env=minimal_environment(os.environ) | hook_environment(claim, event, self._clock.now()),
-            timeout=hook.timeout.total_seconds(),
-            stop=self._ending,
-        )
-        outcome = self._judge(hook, claim, result)
+        job = Job(hook, claim, self._ending)
+        event = f"{job.event['type']} ({job.event['id']})"
+        logger.debug("hook {}: {} starts for {}, try {}", hook.name, claim.action, event, claim.number)
+        outcome = self._judge(hook, claim, await self._actions.named(claim.action).deliver(job))
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
-        log("hook {} for {} ({}): {}{}", hook.name, event["type"], event["id"], outcome.state, _summary(outcome))
-        if outcome.state == "pending" or result.exit_code is None:
-            # It may run again, so nothing of this try may still be at work, not even outside its process group.
-            await end_survivors([claim.id])
+        log("hook {} for {}: {}{}", hook.name, event, outcome.state, _summary(outcome))
         await self._settle(claim, outcome)
 
-    def _judge(self, hook: Hook, claim: Claim, result: CommandResult) -> Outcome:
-        """What becomes of the delivery. Only exit 75 (and an interruption) is tried again."""
+    def _judge(self, hook: Hook, claim: Claim, result: Result) -> Outcome:
         now = self._clock.now()
-        ended = Outcome(
-            state="failed" if result.outcome == "failed" else "done",
-            outcome=result.outcome,
-            reason=result.reason,
+        follows = tries.after(
+            result.ending,
+            result.reason,
+            tries=claim.tries,
+            most=hook.tries,
+            left=None if claim.deadline is None else (claim.deadline - now).total_seconds(),
+            draw=random.random(),  # noqa: S311  # jitter
+            retry_after=result.retry_after,
+        )
+        return Outcome(
+            follows.state,
+            result.ending,
+            follows.reason,
             exit_code=result.exit_code,
             signal=result.signal,
-            output=result.output.decode("utf-8", "replace").replace("\0", "\ufffd"),
+            output=result.output,
+            next_at=None if follows.gap is None else now + timedelta(seconds=follows.gap),
+            counts=follows.counts,
         )
-        if result.outcome == "interrupted":
-            return replace(ended, state="pending", next_at=now, counts=False)
-        if result.outcome != "retry":
-            return ended
-        left = None if claim.deadline is None else (claim.deadline - now).total_seconds()
-        gap = retry_gap(claim.tries, until_deadline=left, draw=random.random())  # noqa: S311  # jitter
-        if gap is None:
-            why = f"{result.reason}; its deadline leaves no time for another try"
-            return replace(ended, state="expired", reason=why)
-        if left is None and claim.tries >= hook.tries:
-            return replace(ended, state="dead", reason=f"{result.reason}; that was try {claim.tries} of {hook.tries}")
-        return replace(ended, state="pending", next_at=now + timedelta(seconds=gap))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> None:
         """Its effect is done, so this is tried until the disk takes it: a repeat would be the greater harm."""

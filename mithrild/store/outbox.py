@@ -1,24 +1,27 @@
 """The outbox: which deliveries are due, who is at them, and how each try ended.
 
 At least once, with a stable id. A delivery is claimed (leased to this run of the daemon) before its
-effect and settled after it; a crash between the two repeats it under the same id. For one hook and one
-subject deliveries run in the order in which their events were learned, except that a notice does not wait
-for an older delivery that is only waiting for its next try.
+effect and settled after it; a crash between the two repeats it under the same id. Each action of each hook is a
+lane of its own. For one lane and one subject deliveries run in the order in which their events were learned, except
+that a notice does not wait for an older delivery that is only waiting for its next try.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
 
+from mithrild.fleet.schedule import LONGEST_RETRY_GAP
 from mithrild.store.database import Database
 from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
 
-LONGEST_GAP = timedelta(hours=1)  # between two tries: fleet.schedule.retry_gap
+LONGEST_GAP = timedelta(seconds=LONGEST_RETRY_GAP)
+
+Lane = tuple[str, str]  # a hook and one of its actions
 
 _deliveries, _attempts, _notices = table_of(DeliveryRow), table_of(AttemptRow), table_of(NoticeRow)
 _events, _transitions = table_of(EventRow), table_of(TransitionRow)
@@ -53,9 +56,9 @@ class Outcome:
 
 
 def claim(
-    database: Database, hook: str, *, free: int, max_age: timedelta | None, run: str, now: datetime
+    database: Database, lane: Lane, *, free: int, max_age: timedelta | None, run: str, now: datetime
 ) -> list[Claim]:
-    """Takes up to `free` due deliveries of a hook, those with the nearest deadline first.
+    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first.
 
     On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice,
     *skipped* when it is older than `max_age` before its first try.
@@ -63,7 +66,7 @@ def claim(
     taken: list[Claim] = []
     with database.write() as connection:
         while len(taken) < free:
-            rows = connection.execute(_due(hook, now).limit(free - len(taken))).mappings().all()
+            rows = connection.execute(_due(lane, now).limit(free - len(taken))).mappings().all()
             if not rows:
                 break
             for row in rows:
@@ -77,7 +80,7 @@ def claim(
     return taken
 
 
-def _due(hook: str, now: datetime) -> Any:
+def _due(lane: Lane, now: datetime) -> Any:
     mine, other = _deliveries, _deliveries.alias("other")
     attempted = select(_attempts.c.delivery).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()
     # What was never tried is due at once, whatever the clock says: one that was set back must not hold it up.
@@ -110,7 +113,7 @@ def _due(hook: str, now: datetime) -> Any:
             .join(_transitions, _transitions.c.sequence == mine.c.sequence)
             .join(_notices, _notices.c.sequence == mine.c.notice, isouter=True)
         )
-        .where(mine.c.hook == hook, mine.c.state == "pending", is_due, ~in_the_way)
+        .where(mine.c.hook == lane[0], mine.c.action == lane[1], mine.c.state == "pending", is_due, ~in_the_way)
         .order_by(_notices.c.deadline.is_(None), _notices.c.deadline, mine.c.sequence)
     )
 
@@ -217,13 +220,21 @@ def void_leases(database: Database, now: datetime) -> None:
         )
 
 
-def cancel_unknown(database: Database, hooks: Collection[str], now: datetime) -> int:
-    """Ends what is queued for hooks that are no longer configured, visibly."""
+def waiting_lanes(database: Database) -> list[Lane]:
+    """The lanes in which something waits, due or not."""
+    with database.read() as connection:
+        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending").distinct()
+        return [(hook, action) for hook, action in connection.execute(query)]
+
+
+def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:
+    """Ends what is queued in a lane, visibly."""
+    hook, action = lane
     with database.write() as connection:
         return connection.execute(
             update(_deliveries)
-            .where(_deliveries.c.state == "pending", _deliveries.c.hook.not_in(list(hooks)))
-            .values(state="cancelled", finished_at=now, next_at=None, reason="the hook is no longer configured")
+            .where(_deliveries.c.state == "pending", _deliveries.c.hook == hook, _deliveries.c.action == action)
+            .values(state="cancelled", finished_at=now, next_at=None, reason=reason)
         ).rowcount
 
 

@@ -172,7 +172,7 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "deliveries"
     __table_args__ = (
         Index("deliveries_event", "sequence", "hook", "action", unique=True),
-        Index("deliveries_due", "hook", "state", "next_at"),
+        Index("deliveries_due", "state", "hook", "action", "next_at"),
         Index("deliveries_order", "hook", "subject", "state", "sequence"),
         Index("deliveries_notice", "notice"),
     )

@@ -63,7 +63,7 @@ def main() -> None:
         timed(f"{PREEMPTED} bids preempted at once, 3 hooks each", lambda: commit(PREEMPTED))
 
         def claim() -> None:
-            outbox.claim(database, "a", free=4, max_age=None, run="bench", now=NOW + timedelta(hours=1))
+            outbox.claim(database, ("a", "run"), free=4, max_age=None, run="bench", now=NOW + timedelta(hours=1))
 
         timed("claiming 4 of 1,000 due deliveries", claim, 5)
 

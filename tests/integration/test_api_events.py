@@ -231,7 +231,7 @@ def test_since_that_is_no_time_is_refused(tmp_path: Path, since: str) -> None:
 
 def test_deliveries_are_shown_with_how_they_ended(tmp_path: Path) -> None:
     async def test(api: Api, all_ids: list[str]) -> None:
-        (one,) = outbox.claim(api.database, "save", free=1, max_age=None, run="run_1", now=at(300))
+        (one,) = outbox.claim(api.database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(300))
         failed = Outcome("failed", "failed", reason="exit code 3", exit_code=3, output="oh no")
         outbox.settle(api.database, one, failed, run="run_1", now=at(310))
         answer = await api.get("/deliveries", hook="save", state="failed", output=1)

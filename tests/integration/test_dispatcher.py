@@ -13,6 +13,7 @@ from loguru import logger
 
 from mithrild.config import Hook
 from mithrild.hooks import dispatcher as module
+from mithrild.hooks import run as running
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim
 from tests.integration.store_builders import (
@@ -229,7 +230,7 @@ def test_fault_of_ours_fails_one_delivery_and_holds_up_none(
             raise KeyError("no such thing")
         return {}
 
-    monkeypatch.setattr(module, "hook_environment", broken)
+    monkeypatch.setattr(running, "hook_environment", broken)
     see(database, *MACHINES[:2])
 
     async def main() -> None:
@@ -240,9 +241,10 @@ def test_fault_of_ours_fails_one_delivery_and_holds_up_none(
     assert deliveries(database, "reason") == [("not foreseen: KeyError: 'no such thing'",), (None,)]
 
 
-def test_deliveries_of_a_hook_that_is_not_there_are_cancelled(database: Database, tmp_path: Path) -> None:
+def test_deliveries_of_a_hook_or_an_action_that_is_not_there_are_cancelled(database: Database, tmp_path: Path) -> None:
     see(database, "inst_1", hook="removed")
     see(database, "inst_2", seconds=20)
+    keep(database, poll(30, an_instance("inst_3", STARTING), whole=frozenset()), [a_rule("hook", actions=("webhook",))])
 
     async def main() -> None:
         async with dispatching(database, a_hook(a_script(tmp_path / "hook", "exit 0"))):
@@ -250,4 +252,8 @@ def test_deliveries_of_a_hook_that_is_not_there_are_cancelled(database: Database
             await until(lambda: "running" not in states(database))
 
     asyncio.run(main())
-    assert deliveries(database, "hook, state") == [("removed", "cancelled"), ("hook", "done")]
+    assert deliveries(database, "hook, state, reason") == [
+        ("removed", "cancelled", "the hook is no longer configured"),
+        ("hook", "done", None),
+        ("hook", "cancelled", "the hook has no webhook any more"),
+    ]

@@ -51,7 +51,7 @@ def see(database: Database, seconds: float, hook: str = HOOK, deadline: float | 
 
 def claim(database: Database, seconds: float, *, free: int = 1, hook: str = HOOK, **rest: Any) -> list[Claim]:
     how = {"max_age": None, "run": "run_1"} | rest
-    return outbox.claim(database, hook, free=free, now=at(seconds), **how)
+    return outbox.claim(database, (hook, "run"), free=free, now=at(seconds), **how)
 
 
 def subjects(database: Database, claims: list[Claim]) -> list[str]:

@@ -39,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def take(database: Database, seconds: float, hook: str = "one", run: str = "run_1") -> Claim:
-    (one,) = outbox.claim(database, hook, free=1, max_age=None, run=run, now=at(seconds))
+    (one,) = outbox.claim(database, (hook, "run"), free=1, max_age=None, run=run, now=at(seconds))
     return one
 
 
@@ -148,7 +148,7 @@ def test_lease_of_a_notice_that_is_over_is_not_repeated(database: Database) -> N
         None,
         None,
     )
-    assert outbox.claim(database, "one", free=1, max_age=None, run="run_2", now=at(21)) == []
+    assert outbox.claim(database, ("one", "run"), free=1, max_age=None, run="run_2", now=at(21)) == []
 
 
 def test_lease_of_a_corrected_deadline_is_not_repeated_after_the_notice_either(database: Database) -> None:
@@ -164,19 +164,21 @@ def test_lease_of_a_corrected_deadline_is_not_repeated_after_the_notice_either(d
     ]
 
 
-def test_what_is_queued_for_a_hook_that_was_removed_is_cancelled_visibly(database: Database) -> None:
+def test_what_is_queued_in_a_lane_is_cancelled_visibly_and_what_runs_is_left_to_its_end(database: Database) -> None:
     running = take(database, 10, hook="two")
-    assert outbox.cancel_unknown(database, ["one"], at(20)) == 1
-    assert deliveries(database, "hook, state, reason") == [
-        ("one", "pending", None),
-        ("three", "cancelled", "the hook is no longer configured"),
-        ("two", "running", None),
+    assert sorted(outbox.waiting_lanes(database)) == [("one", "run"), ("three", "run")]
+    assert outbox.cancel(database, ("three", "run"), "the hook is no longer configured", at(20)) == 1
+    assert outbox.cancel(database, ("two", "run"), "never mind", at(20)) == 0
+    assert outbox.cancel(database, ("one", "webhook"), "never mind", at(20)) == 0
+    assert deliveries(database, "hook, state, reason, next_at") == [
+        ("one", "pending", None, "2026-11-23T12:00:06.000000Z"),
+        ("three", "cancelled", "the hook is no longer configured", None),
+        ("two", "running", None, "2026-11-23T12:00:06.000000Z"),
     ]
     settle(database, running, 30, "pending", "retry", next_at=at(40))
-    assert outbox.cancel_unknown(database, ["one"], at(31)) == 1
+    assert sorted(outbox.waiting_lanes(database)) == [("one", "run"), ("two", "run")]
+    assert outbox.cancel(database, ("two", "run"), "never mind", at(31)) == 1
     assert held(database, "state", hook="two") == ("cancelled",)
-    assert outbox.cancel_unknown(database, [], at(50)) == 1
-    assert outbox.cancel_unknown(database, [], at(51)) == 0
 
 
 def test_hook_hears_of_a_subject_in_order_past_a_notice_that_is_over(database: Database) -> None:
@@ -184,7 +186,7 @@ def test_hook_hears_of_a_subject_in_order_past_a_notice_that_is_over(database: D
     keep(database, poll(20, a_bid(), an_instance()), rules)
     keep(database, poll(30, a_bid(), an_instance(status=STARTING)), rules)
     heard = []
-    while claims := outbox.claim(database, "one", free=9, max_age=None, run="run_1", now=at(60)):
+    while claims := outbox.claim(database, ("one", "run"), free=9, max_age=None, run="run_1", now=at(60)):
         (one,) = claims
         heard += sql(database, f"SELECT type FROM events WHERE sequence = {one.sequence}")
         settle(database, one, 60, "done", "done")

@@ -191,6 +191,8 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         for later in (SilenceRow, DisabledActionRow):
             connection.execute(f"DROP TABLE {later.__tablename__}")
+        connection.execute("DROP INDEX deliveries_due")
+        connection.execute("CREATE INDEX deliveries_due ON deliveries (hook, state, next_at)")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
 
 

@@ -118,6 +118,24 @@ def test_without_a_deadline_the_gaps_grow_to_an_hour() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "left", "gap"),
+    [
+        (None, None, 5),
+        (3, None, 5),  # sooner than we would come anyway
+        (60, None, 60),
+        (9000, None, 3600),  # nothing waits longer than an hour
+        (-1, None, 5),
+        (1, 300, 2),
+        (30, 300, 30),
+        (600, 300, 299),  # the last moment at which a try makes sense
+        (600, 1, None),
+    ],
+)
+def test_a_target_that_asks_for_more_time_gets_it(asked: float | None, left: float | None, gap: float | None) -> None:
+    assert retry_gap(1, until_deadline=left, draw=0, retry_after=asked) == gap
+
+
+@pytest.mark.parametrize(
     ("spent", "now", "cap", "urgent", "delay"),
     [
         ([], 0, 10, False, 0),

@@ -30,3 +30,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("hook", "action"),
     )
+    # Most rows are of the past: what waits is found by its state first.
+    op.drop_index("deliveries_due", "deliveries")
+    op.create_index("deliveries_due", "deliveries", ["state", "hook", "action", "next_at"])

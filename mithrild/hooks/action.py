@@ -1,0 +1,53 @@
+"""What an action is: one small object that carries out one try, and says how it ended.
+
+What becomes of the delivery then (another try, and when; done; dead) is decided by `fleet/tries.py`, the same
+way for every action.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from mithrild.config import Hook
+from mithrild.fleet.tries import Ending
+from mithrild.store.outbox import Claim
+
+
+@dataclass(frozen=True)
+class Job:
+    """One try of one delivery. `stop` is set when the daemon ends: then a try comes to its end at once."""
+
+    hook: Hook
+    claim: Claim
+    stop: asyncio.Event
+
+    @cached_property
+    def event(self) -> Mapping[str, Any]:
+        """The stored CloudEvents object; what changes from try to try stands in the claim."""
+        read: Mapping[str, Any] = json.loads(self.claim.body)
+        return read
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a try ended. `reason` is one line for people, `output` what the target printed or answered.
+
+    `retry_after`: seconds before which the target asked not to be tried again.
+    """
+
+    ending: Ending
+    reason: str | None = None
+    output: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    retry_after: float | None = None
+
+
+class Action(Protocol):
+    async def deliver(self, job: Job) -> Result:
+        """Carries out one try. A target that fails is a result, never an exception."""

@@ -1,0 +1,17 @@
+"""Makes the action that a name stands for."""
+
+from __future__ import annotations
+
+from mithrild.clock import Clock
+from mithrild.hooks.action import Action
+from mithrild.hooks.run import Run
+
+
+class Actions:
+    """The actions of all hooks, and what they share. A hook names them in `Hook.actions`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._of_kind: dict[str, Action] = {"run": Run(clock)}
+
+    def named(self, action: str) -> Action:
+        return self._of_kind[action]

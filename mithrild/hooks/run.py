@@ -1,0 +1,36 @@
+"""The action `run`: a command on this machine, with the event on its standard input."""
+
+from __future__ import annotations
+
+import os
+
+from mithrild.clock import Clock
+from mithrild.hooks.action import Job, Result
+from mithrild.hooks.command import minimal_environment, run_command
+from mithrild.hooks.environment import hook_environment
+from mithrild.hooks.survivors import end_survivors
+
+
+class Run:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def deliver(self, job: Job) -> Result:
+        hook, claim = job.hook, job.claim
+        result = await run_command(
+            hook.run,
+            stdin=claim.body.encode() + b"\n",
+            env=minimal_environment(os.environ) | hook_environment(claim, job.event, self._clock.now()),
+            timeout=hook.timeout.total_seconds(),
+            stop=job.stop,
+        )
+        if result.outcome in ("retry", "interrupted") or result.exit_code is None:
+            # It may run again, so nothing of this try may still be at work, not even outside its process group.
+            await end_survivors([claim.id])
+        return Result(
+            result.outcome,
+            result.reason,
+            result.output.decode("utf-8", "replace").replace("\0", "\ufffd"),
+            exit_code=result.exit_code,
+            signal=result.signal,
+        )
