@@ -175,6 +175,7 @@ class DeliveryRow(SQLModel, table=True):
         Index("deliveries_due", "state", "hook", "action", "next_at"),
         Index("deliveries_order", "hook", "subject", "state", "sequence"),
         Index("deliveries_notice", "notice"),
+        Index("deliveries_rehearsal", "rehearsal", sqlite_where=text("rehearsal IS NOT NULL")),
     )
     id: str = Field(primary_key=True)
     sequence: int = Field(foreign_key="events.sequence")
@@ -189,6 +190,9 @@ class DeliveryRow(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=Moment)
     lease: str | None = None  # the run of the daemon that is at it
     reason: str | None = None
+    # A person asked for it again: it is no longer judged by age, deadline or silence.
+    by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": text("0")})
+    rehearsal: str | None = None  # the drill or test that it belongs to; None for what really happened
 
 
 class AttemptRow(SQLModel, table=True):

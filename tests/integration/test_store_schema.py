@@ -186,7 +186,14 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
 
 def _go_back_to_the_first_layout(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for column in ("projects.gap_since", "bids.history_due", "transitions.ahead_seconds"):
+        connection.execute("DROP INDEX deliveries_rehearsal")
+        for column in (
+            "projects.gap_since",
+            "bids.history_due",
+            "transitions.ahead_seconds",
+            "deliveries.by_hand",
+            "deliveries.rehearsal",
+        ):
             table, _, name = column.partition(".")
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         for later in (SilenceRow, DisabledActionRow):

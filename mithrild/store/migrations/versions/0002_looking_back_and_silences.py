@@ -13,6 +13,9 @@ def upgrade() -> None:
     op.add_column("projects", sa.Column("gap_since", Moment(), nullable=True))
     op.add_column("bids", sa.Column("history_due", sa.Boolean(), nullable=False, server_default=sa.text("0")))
     op.add_column("transitions", sa.Column("ahead_seconds", sa.Float(), nullable=False, server_default=sa.text("0")))
+    op.add_column("deliveries", sa.Column("by_hand", sa.Boolean(), nullable=False, server_default=sa.text("0")))
+    op.add_column("deliveries", sa.Column("rehearsal", sa.String(), nullable=True))
+    op.create_index("deliveries_rehearsal", "deliveries", ["rehearsal"], sqlite_where=sa.text("rehearsal IS NOT NULL"))
     op.create_table(
         "silences",
         sa.Column("id", sa.Integer(), nullable=False),
