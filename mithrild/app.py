@@ -91,7 +91,15 @@ class App:
 
     async def _serve(self, database: Database) -> None:
         feed = Feed(database)
-        dispatcher = Dispatcher(database, lambda: self._config.hooks, self._clock, run=secrets.token_hex(4))
+        dispatcher = Dispatcher(
+            database,
+            lambda: self._config.hooks,
+            self._clock,
+            run=secrets.token_hex(4),
+            env=self._env,
+            keys=lambda: self._keys,
+            on_commit=feed.wake,
+        )
 
         def on_commit() -> None:
             feed.wake()

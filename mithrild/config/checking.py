@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mithrild.config.durations import format_duration
@@ -42,5 +42,13 @@ def _hook(hook: Hook) -> str:
     match = ", ".join(f"{key}={pattern}" for key, pattern in hook.match.model_dump(exclude_none=True).items())
     return (
         f"hook {hook.name}: on {', '.join(hook.on)}{f' where {match}' if match else ''}: "
-        f"run {hook.run[0]} (at most {format_duration(hook.timeout)})"
+        f"{', '.join(_actions(hook))} (at most {format_duration(hook.timeout)})"
     )
+
+
+def _actions(hook: Hook) -> Iterator[str]:
+    """Each action, and as much of its target as may be shown."""
+    if hook.run is not None:
+        yield f"run {hook.run[0]}"
+    if hook.webhook is not None:
+        yield f"webhook {hook.webhook.shown}"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from hashlib import sha256
 from os import X_OK, access, defpath
 from pathlib import Path
 from shutil import which
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictInt
 
+from mithrild.config.actions import Run, Webhook, a_list
+from mithrild.config.addresses import Table
 from mithrild.config.durations import Age, Timeout
 from mithrild.fleet import routing
 from mithrild.wire import EVENT_FAMILIES, EVENT_TYPES, LATER_EVENTS
 
-LATER_ACTIONS = ("webhook", "notify", "ssh")
+ACTIONS = ("run", "webhook")  # the keys of which a hook has at least one
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STATUS_WORD = re.compile(r"[a-z0-9_]+")
@@ -62,38 +66,11 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
     return f' (did you mean "{near[0]}"?)' if near else f" (there are: {', '.join(known)})"
 
 
-def a_list(value: object) -> object:
-    if isinstance(value, str):
-        raise ValueError(f'must be a list: ["{value}"]')
-    return value
-
-
-def _a_list_of_words(value: object) -> object:
-    if isinstance(value, str):
-        raise ValueError('must be a list, since no shell runs it: ["/path/to/program", "argument"]')
-    return value
-
-
-def _check_run(run: tuple[str, ...]) -> tuple[str, ...]:
-    if not run or not run[0]:
-        raise ValueError('names no program: ["/path/to/program", "argument"]')
-    if any("\0" in word for word in run):
-        raise ValueError("a NUL character can be passed to no program")
-    program = run[0]
-    if "/" in program and not program.startswith(("/", "~/")):
-        raise ValueError(f'"{program}": the program must be an absolute path, a path under ~/, or a bare name on PATH')
-    return run
-
-
 def not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
     # Not pydantic's min_length: that counts what is left once the refused items are out.
     if not values:
         raise ValueError("must not be empty")
     return values
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Pattern = Annotated[str, Field(min_length=1)]
@@ -116,7 +93,8 @@ class Hook(Table):
         BeforeValidator(a_list),
     ]
     match: Match = Field(default_factory=Match)
-    run: Annotated[tuple[str, ...], AfterValidator(_check_run), BeforeValidator(_a_list_of_words)]
+    run: Run | None = None
+    webhook: Webhook | None = None
     timeout: Timeout = timedelta(minutes=1)
     max_age: Age = timedelta(minutes=10)
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
@@ -125,20 +103,34 @@ class Hook(Table):
     @property
     def actions(self) -> tuple[str, ...]:
         """What this hook does, by name: each is a delivery of its own."""
-        return ("run",)
+        return tuple(kind for kind in ACTIONS if getattr(self, kind) is not None)
+
+    def mark(self, action: str) -> str:
+        """Tells one definition of an action from another, and nothing of what is in it."""
+        written = json.dumps(self.model_dump()[action.partition("-")[0]], default=SecretStr.get_secret_value)
+        return sha256(written.encode()).hexdigest()[:16]
 
     def rule(self) -> routing.HookRule:
         match = routing.Match(**self.match.model_dump())
         return routing.HookRule(self.name, self.on, match, self.max_age, self.actions)
 
-    def located(self, home: Path, env: Mapping[str, str]) -> Hook:
-        """The same hook with its program as an absolute path, where `~` or PATH leads to one."""
-        program = self.run[0]
-        if program.startswith("~/"):
-            program = str(home / program[2:])
-        elif "/" not in program:
-            program = which(program, path=env.get("PATH") or defpath) or program
-        return self.model_copy(update={"run": (program, *self.run[1:])})
+    def located(self, home: Path, folder: Path, env: Mapping[str, str]) -> Hook:
+        """The same hook with its program and its files as absolute paths. `folder` is that of config.toml."""
+        found: dict[str, object] = {}
+        if self.run is not None:
+            program = self.run[0]
+            if program.startswith("~/"):
+                program = str(home / program[2:])
+            elif "/" not in program:
+                program = which(program, path=env.get("PATH") or defpath) or program
+            found["run"] = (program, *self.run[1:])
+        if self.webhook is not None:
+            found["webhook"] = self.webhook.located(home, folder, env)
+        return self.model_copy(update=found)
+
+    def faults(self, env: Mapping[str, str]) -> list[str]:
+        """What is wrong beside the words of the file, and a reason not to start. To be asked of a located hook."""
+        return [*self.webhook.faults(env)] if self.webhook else []
 
     def remarks(self) -> list[str]:
         """What looks wrong and is no reason not to start. To be asked of a located hook."""
@@ -150,11 +142,12 @@ class Hook(Table):
                 found.append(f'on: "{pattern}" names a status that this version does not know{hint}')
             elif pattern in LATER_EVENTS:
                 found.append(f'on: "{pattern}" comes in a later version; nothing makes this event yet')
-        program = Path(self.run[0])
-        if not program.is_absolute():
-            found.append(f"run: {program} is not on PATH; deliveries will fail until it is")
-        elif not program.is_file():
-            found.append(f"run: {program} is not there; deliveries will fail until it is")
-        elif not access(program, X_OK):
-            found.append(f"run: {program} is not executable; deliveries will fail until it is (chmod +x)")
+        if self.run is not None:
+            program = Path(self.run[0])
+            if not program.is_absolute():
+                found.append(f"run: {program} is not on PATH; deliveries will fail until it is")
+            elif not program.is_file():
+                found.append(f"run: {program} is not there; deliveries will fail until it is")
+            elif not access(program, X_OK):
+                found.append(f"run: {program} is not executable; deliveries will fail until it is (chmod +x)")
         return found

@@ -72,6 +72,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
 
     hooks = variables.data.get("hooks", written.data.get("hooks"))
     wrong += problems.duplicates(file, variables.places, hooks)
+    wrong += problems.idle(file, variables.places, hooks)
     try:
         settings = Settings.merged(variables.data, written.data)
     except ValidationError as error:
@@ -83,12 +84,13 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
         # Of a key that is not used the owner is told, and the daemon starts.
         (wrong if key_source == _profile(vendor) else warnings).append(f"{vendor.file}: api_key: {vendor.exposed}")
     api_url = _api_url(settings, variables, vendor, env, wrong)
+    located = tuple(hook.located(_home(env), file.parent, env) for hook in settings.hooks)
+    place = variables.places.get(("hooks",))
+    where = f"environment {place}" if place else str(file)
+    wrong += [f'{where}: hook "{hook.name}": {fault}' for hook in located for fault in hook.faults(env)]
     if wrong:
         raise ConfigError([one_line(line) for line in wrong])
 
-    located = tuple(hook.located(_home(env), env) for hook in settings.hooks)
-    place = variables.places.get(("hooks",))
-    where = f"environment {place}" if place else str(file)
     warnings += [f'{where}: hook "{hook.name}": {remark}' for hook in located for remark in hook.remarks()]
     project = env.get("MITHRIL_PROJECT") or vendor.project
     return Config(

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mithrild.config.hooks import LATER_ACTIONS
+from mithrild.config.hooks import ACTIONS
 from mithrild.config.settings import Settings
 
 _WORDS = {
@@ -27,12 +27,9 @@ Places = Mapping[tuple[str, ...], str]
 
 def lines(error: ValidationError, file: Path, places: Places, hooks: object) -> list[str]:
     """One line for each thing pydantic found. `hooks` is the list as written, which has their names."""
-    said = []
-    for detail in error.errors(include_url=False):
-        words = _words(detail)
-        if words is not None:
-            said.append(f"{_place(detail['loc'], file, places, hooks)}: {words}")
-    return said
+    return [
+        f"{_place(detail['loc'], file, places, hooks)}: {_words(detail)}" for detail in error.errors(include_url=False)
+    ]
 
 
 def duplicates(file: Path, places: Places, hooks: object) -> list[str]:
@@ -46,14 +43,19 @@ def duplicates(file: Path, places: Places, hooks: object) -> list[str]:
     ]
 
 
-def _words(detail: ErrorDetails) -> str | None:
+def idle(file: Path, places: Places, hooks: object) -> list[str]:
+    """Hooks that would do nothing. Asked of what is written, to be told together with all that is wrong with it."""
+    return [
+        f"{_place(('hooks', at), file, places, hooks)}: no action: add one of {', '.join(ACTIONS)}"
+        for at, hook in enumerate(_list(hooks))
+        if isinstance(hook, dict) and not any(kind in hook for kind in ACTIONS)
+    ]
+
+
+def _words(detail: ErrorDetails) -> str:
     kind, loc, context = detail["type"], detail["loc"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(loc)
-    if kind == "missing" and loc[-1] == "run":
-        if any(action in detail["input"] for action in LATER_ACTIONS):
-            return None  # that line says it already
-        return 'no action: add run = ["/path/to/program", "argument"]'
     if kind == "tuple_type" and loc == ("hooks",):
         return "must be a list of tables: write [[hooks]], with two brackets"
     if kind == "value_error":
@@ -70,8 +72,6 @@ def _words(detail: ErrorDetails) -> str | None:
 def _unknown_key(loc: tuple[int | str, ...]) -> str:
     *path, key = loc
     fields = list(_model_at(path).model_fields)
-    if path[:1] == ["hooks"] and key in LATER_ACTIONS:
-        return "comes in a later version; this version has run"
     if path and key in Settings.model_fields:
         return "belongs above the first [table] of the file"
     near = get_close_matches(str(key), fields, n=1)
@@ -82,9 +82,15 @@ def _model_at(path: list[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = Settings
     for step in path:
         if isinstance(step, str):
-            kind: Any = model.model_fields[step].annotation
-            model = get_args(kind)[0] if get_origin(kind) is tuple else kind
+            model = table_in(model.model_fields[step].annotation) or model
     return model
+
+
+def table_in(kind: Any) -> type[BaseModel] | None:
+    """The table that a key takes, be it the only thing that it takes, one of several, or what its list is made of."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next((table for part in get_args(kind) if (table := table_in(part)) is not None), None)
 
 
 def _place(loc: tuple[int | str, ...], file: Path, places: Places, hooks: object) -> str:

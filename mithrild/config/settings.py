@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictInt
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mithrild.config.actions import a_list
+from mithrild.config.addresses import Table
 from mithrild.config.durations import Grace, Interval, Wait
-from mithrild.config.hooks import Hook, Table, a_list, not_empty
+from mithrild.config.hooks import Hook, not_empty
+from mithrild.web import is_loopback
 
 DEFAULT_API_URL = "https://api.mithril.ai"
 
@@ -32,16 +34,9 @@ def check_url(url: str) -> str:
         raise ValueError(f"must be an address such as {DEFAULT_API_URL}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("must be a bare address, without a user, a query or a fragment")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ValueError("must begin with https:// (http:// is for this machine's own addresses, such as 127.0.0.1)")
     return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_key(key: SecretStr) -> SecretStr:

@@ -12,6 +12,30 @@ from mithrild.fleet import lifecycle
 from mithrild.fleet.model import Auction, Bid, Fleet, Instance, Notice, Transition
 from mithrild.fleet.routing import Facts
 
+# What news of a hook takes over from the event whose delivery it is about: the same hooks are to match it.
+_CARRIED = (
+    "bid",
+    "instance",
+    "instances",
+    "cluster",
+    "project_name",
+    "region",
+    "instance_type",
+    "instance_type_fid",
+    "spot_price_cents",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HookNews:
+    """The delivery that news of a hook is about, and `event`, what it was to deliver."""
+
+    hook: str
+    action: str
+    delivery: str
+    reason: str
+    event: Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -23,6 +47,7 @@ class Surroundings:
     market: Mapping[tuple[str | None, str], Auction] = field(default_factory=dict)
     type_names: Mapping[str, str] = field(default_factory=dict)
     project_names: Mapping[str, str] = field(default_factory=dict)
+    news: HookNews | None = None
 
 
 def stamp(moment: datetime | None) -> str | None:
@@ -62,7 +87,7 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
         region = cluster.value.region
     auction = around.market.get((region, type_fid)) if type_fid else None
     notice = around.notices.get(step.subject)
-    return {
+    event: dict[str, Any] = {
         "specversion": "1.0",
         "id": event_id(store, sequence),
         "source": f"mithrild://{host}/{step.project}",
@@ -83,6 +108,7 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
             "instance": _instance_part(instance),
             "instances": [one.fid for one in around.of_bid.get(bid.fid, ())] if bid else [],
             "cluster": {"fid": cluster.value.fid, "name": cluster.value.name} if cluster else None,
+            "hook": None,
             "project": step.project,
             "project_name": around.project_names.get(step.project),
             "region": region,
@@ -90,6 +116,23 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
             "instance_type_fid": type_fid,
             "spot_price_cents": auction.spot_price_cents if auction else None,
         },
+    }
+    if around.news is not None:
+        event["data"] |= _about_a_hook(around.news)
+    return event
+
+
+def _about_a_hook(news: HookNews) -> dict[str, Any]:
+    told = news.event["data"]
+    return {key: told[key] for key in _CARRIED} | {
+        "hook": {
+            "name": news.hook,
+            "action": news.action,
+            "delivery": news.delivery,
+            "event": news.event["id"],
+            "event_type": news.event["type"],
+            "reason": news.reason,
+        }
     }
 
 

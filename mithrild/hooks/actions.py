@@ -5,13 +5,19 @@ from __future__ import annotations
 from mithrild.clock import Clock
 from mithrild.hooks.action import Action
 from mithrild.hooks.run import Run
+from mithrild.hooks.secrets import Secrets
+from mithrild.hooks.webhook import Webhooks
 
 
 class Actions:
     """The actions of all hooks, and what they share. A hook names them in `Hook.actions`."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._of_kind: dict[str, Action] = {"run": Run(clock)}
+    def __init__(self, clock: Clock, secrets: Secrets) -> None:
+        self._webhooks = Webhooks(clock, secrets)
+        self._of_kind: dict[str, Action] = {"run": Run(clock), "webhook": self._webhooks}
 
     def named(self, action: str) -> Action:
         return self._of_kind[action]
+
+    async def aclose(self) -> None:
+        await self._webhooks.aclose()

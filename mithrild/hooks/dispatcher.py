@@ -8,21 +8,24 @@ uncounted.
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Sequence
+import os
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from loguru import logger
+from sqlalchemy import Connection
 
 from mithrild.clock import Clock
 from mithrild.config import Hook
 from mithrild.errors import StoreError
-from mithrild.fleet import tries
-from mithrild.hooks.action import Job, Result
+from mithrild.hooks.action import Job
 from mithrild.hooks.actions import Actions
+from mithrild.hooks.ending import judge, label, news, scrubbed, summary
+from mithrild.hooks.secrets import Secrets
 from mithrild.hooks.survivors import end_survivors
 from mithrild.logs import Trouble
-from mithrild.store import outbox
+from mithrild.store import outbox, switches
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim, Lane, Outcome
 
@@ -31,11 +34,26 @@ STORE_AGAIN = 2.0  # seconds between tries to write down what is already done
 
 
 class Dispatcher:
-    """`run` is this process's name in the leases. `wake` is to be called after every commit."""
+    """`run` is this process's name in the leases. `wake` is to be called after every commit; `on_commit` is called
+    after ours, when they hold news. `keys` are what no hook's output may show beside the secrets of hooks."""
 
-    def __init__(self, database: Database, hooks: Callable[[], Sequence[Hook]], clock: Clock, run: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hooks: Callable[[], Sequence[Hook]],
+        clock: Clock,
+        run: str,
+        *,
+        env: Mapping[str, str] = os.environ,
+        host: str = "",
+        keys: Callable[[], Collection[str]] = tuple,
+        on_commit: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database, self._hooks, self._clock, self._run = database, hooks, clock, run
-        self._actions = Actions(clock)
+        self._host, self._keys, self._on_commit = host or socket.gethostname(), keys, on_commit
+        self._secrets = Secrets(env)
+        self._actions = Actions(clock, self._secrets)
+        self._learned: Sequence[Hook] | None = None
         self._disk = Trouble("outbox", clock)
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()  # no new starts
@@ -88,14 +106,14 @@ class Dispatcher:
             await asyncio.wait(running, timeout=grace.total_seconds())
             self._ending.set()
             await asyncio.gather(*running, return_exceptions=True)
+        await self._actions.aclose()
 
     async def _start_due(self, now: datetime) -> None:
-        lanes = {(hook.name, action): hook for hook in self._hooks() for action in hook.actions}
+        hooks = self._hooks()
+        await self._learn(hooks)
+        lanes = {(hook.name, action): hook for hook in hooks for action in hook.actions}
         waiting = set(await asyncio.to_thread(outbox.waiting_lanes, self._database))
-        for lane in waiting - lanes.keys():
-            known = any(name == lane[0] for name, _ in lanes)
-            why = f"the hook has no {lane[1]} any more" if known else "the hook is no longer configured"
-            await asyncio.to_thread(outbox.cancel, self._database, lane, why, now)
+        waiting -= await self._cancelled(waiting, lanes, now)
         for lane, hook in lanes.items():
             tasks = self._busy.setdefault(lane, set())
             free = hook.max_parallel - len(tasks)
@@ -108,6 +126,27 @@ class Dispatcher:
                 task = asyncio.create_task(self._deliver(hook, claim), name=claim.id)
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
+
+    async def _learn(self, hooks: Sequence[Hook]) -> None:
+        """What the hooks of a new configuration must not be heard saying."""
+        if hooks is not self._learned:
+            self._secrets.hide(self._keys())
+            await asyncio.to_thread(self._secrets.learn, hooks)
+            self._learned = hooks
+
+    async def _cancelled(self, waiting: set[Lane], lanes: Mapping[Lane, Hook], now: datetime) -> set[Lane]:
+        """Ends, visibly, what is queued for hooks and actions that are there no more, or are switched off."""
+        ended = {lane: _why_not_there(lane, lanes) for lane in waiting - lanes.keys()}
+        for lane, off in (await asyncio.to_thread(switches.switched_off, self._database)).items():
+            hook = lanes.get(lane)
+            if hook is not None and hook.mark(lane[1]) != off.mark:
+                await asyncio.to_thread(switches.switch_on, self._database, lane)
+                logger.info("hook {}: its {} was changed, and is on again", *lane)
+            elif lane in waiting:
+                ended[lane] = f"switched off since {off.at:%Y-%m-%d %H:%M} UTC: {off.reason}"
+        for lane, why in ended.items():
+            await asyncio.to_thread(outbox.cancel, self._database, lane, why, now)
+        return set(ended)
 
     async def _until_next(self, looked: datetime) -> float:
         """Seconds until something falls due that was not yet when we `looked`."""
@@ -125,49 +164,33 @@ class Dispatcher:
         except Exception as error:
             # A fault of ours (or of the machine: no descriptor is left) must not leave the delivery claimed for
             # ever, and with it everything that waits behind it.
-            logger.exception("hook {} failed in a way that was not foreseen; please report this", hook.name)
-            reason = f"not foreseen: {type(error).__name__}: {error}"
+            reason = self._secrets.scrub(f"not foreseen: {type(error).__name__}: {error}")
+            said = RuntimeError(reason).with_traceback(error.__traceback__)
+            logger.opt(exception=said).error("{} failed; please report this", label(hook, claim))
             await self._settle(claim, Outcome(state="failed", outcome="failed", reason=reason))
         self.wake()
 
     async def _try(self, hook: Hook, claim: Claim) -> None:
         job = Job(hook, claim, self._ending)
         event = f"{job.event['type']} ({job.event['id']})"
-        logger.debug("hook {}: {} starts for {}, try {}", hook.name, claim.action, event, claim.number)
-        outcome = self._judge(hook, claim, await self._actions.named(claim.action).deliver(job))
-        log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
-        log("hook {} for {}: {}{}", hook.name, event, outcome.state, _summary(outcome))
-        await self._settle(claim, outcome)
-
-    def _judge(self, hook: Hook, claim: Claim, result: Result) -> Outcome:
+        logger.debug("{} starts for {}, try {}", label(hook, claim), event, claim.number)
+        result = await self._actions.named(claim.action).deliver(job)
         now = self._clock.now()
-        follows = tries.after(
-            result.ending,
-            result.reason,
-            tries=claim.tries,
-            most=hook.tries,
-            left=None if claim.deadline is None else (claim.deadline - now).total_seconds(),
-            draw=random.random(),  # noqa: S311  # jitter
-            retry_after=result.retry_after,
-        )
-        return Outcome(
-            follows.state,
-            result.ending,
-            follows.reason,
-            exit_code=result.exit_code,
-            signal=result.signal,
-            output=result.output,
-            next_at=None if follows.gap is None else now + timedelta(seconds=follows.gap),
-            counts=follows.counts,
-        )
+        outcome = judge(hook, claim, scrubbed(result, self._secrets), now)
+        log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
+        log("{} for {}: {}{}", label(hook, claim), event, outcome.state, summary(outcome))
+        rules = [one.rule() for one in self._hooks()]
+        await self._settle(claim, outcome, news(self._database, self._host, hook, claim, outcome, rules, now))
 
-    async def _settle(self, claim: Claim, outcome: Outcome) -> None:
+    async def _settle(self, claim: Claim, outcome: Outcome, also: Sequence[Callable[[Connection], None]] = ()) -> None:
         """Its effect is done, so this is tried until the disk takes it: a repeat would be the greater harm."""
         while True:
             try:
                 await asyncio.to_thread(
-                    outbox.settle, self._database, claim, outcome, run=self._run, now=self._clock.now()
+                    outbox.settle, self._database, claim, outcome, run=self._run, now=self._clock.now(), also=also
                 )
+                if also:
+                    self._on_commit()
                 return
             except StoreError as error:
                 self._disk.failed(str(error))
@@ -176,8 +199,7 @@ class Dispatcher:
                 await self._clock.sleep(STORE_AGAIN)
 
 
-def _summary(outcome: Outcome) -> str:
-    """Why, and the last line that the command printed: the rest is kept with the delivery."""
-    lines = (outcome.output or "").split("\n")
-    last = next((line.strip()[:200] for line in reversed(lines) if line.strip()), None)
-    return (f": {outcome.reason}" if outcome.reason else "") + (f" ({last})" if last else "")
+def _why_not_there(lane: Lane, lanes: Collection[Lane]) -> str:
+    if any(hook == lane[0] for hook, _ in lanes):
+        return f"the hook has no {lane[1]} any more"
+    return "the hook is no longer configured"

@@ -17,6 +17,7 @@ class Run:
 
     async def deliver(self, job: Job) -> Result:
         hook, claim = job.hook, job.claim
+        assert hook.run is not None
         result = await run_command(
             hook.run,
             stdin=claim.body.encode() + b"\n",

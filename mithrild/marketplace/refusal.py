@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import ssl
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import httpx
 
@@ -24,11 +20,10 @@ from mithrild.errors import (
     RequestRefused,
     Unreachable,
 )
+from mithrild.web import reason, retry_after
 
 KEY_ADVICE = "check MITHRIL_API_KEY, or api_key of the profile"
 LONGEST_WORDS = 300
-# A Retry-After of a day, meant or not, must not blind the watcher: an hour is the most that is obeyed.
-LONGEST_RETRY_AFTER = 3600.0
 
 _KEY_LIKE = re.compile(r"fkey_[A-Za-z0-9_\-]+")
 
@@ -92,66 +87,7 @@ def refusal(host: str, what: str, status: int, headers: httpx.Headers, words: st
     return RequestRefused(f"{host} refused the request for {what} ({status}){said}", status)
 
 
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait, from a number or an HTTP date; None where there is none that can be read."""
-    if value is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", value.strip()):
-        return min(float(value), LONGEST_RETRY_AFTER)
-    then = http_date(value)
-    return None if then is None else min(max((then - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
-
-
-def http_date(value: str | None) -> datetime | None:
-    """A `Date` or `Retry-After` header as a time in UTC, or None where it cannot be read."""
-    try:
-        time = parsedate_to_datetime(value or "")
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):  # all of these come out of odd dates
-        return None
-
-
 def unreachable(host: str, error: Exception) -> Unreachable:
     """The error for a request that got no whole answer. Its text holds no ports or counts that change from
     try to try, so that a log can tell whether it is news."""
-    return Unreachable(f"{host} cannot be reached: {_reason(error)}")
-
-
-def _reason(error: Exception) -> str:
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return f"its certificate is not trusted ({getattr(cause, 'verify_message', 'no reason given')})"
-            case ssl.SSLError():
-                return f"no secure connection ({getattr(cause, 'reason', None) or 'TLS failed'})"
-            case socket.gaierror() | UnicodeError():
-                return "its name cannot be resolved"
-            case ConnectionRefusedError():
-                return "the connection was refused"
-            case ConnectionResetError() | BrokenPipeError():
-                return "the connection was reset"
-            case OSError(strerror=str() as words):
-                return words.lower()
-            case _:
-                continue
-    match error:
-        case httpx.ConnectTimeout():
-            return "no connection in time"
-        case httpx.TimeoutException():
-            return "no answer in time"
-        case httpx.ProxyError():
-            return "the proxy did not let the request through"
-        case httpx.ProtocolError() | httpx.ReadError():
-            return "the answer broke off, or was not HTTP"
-        case _:
-            return "the connection failed"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what lies under it. Several addresses of one host fail as a group; its first will do."""
-    for _ in range(20):
-        if error is None:
-            return
-        yield error
-        inside = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
-        error = inside or error.__cause__ or error.__context__
+    return Unreachable(f"{host} cannot be reached: {reason(error)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import itertools
 import json
 import logging
@@ -32,7 +31,8 @@ from mithrild.errors import (
 from mithrild.fleet.schedule import backoff
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.pauses import Pauses
-from mithrild.marketplace.refusal import KEY_ADVICE, http_date, plain, refusal, server_words, unreachable
+from mithrild.marketplace.refusal import KEY_ADVICE, plain, refusal, server_words, unreachable
+from mithrild.web import http_date, is_loopback
 
 TRIES = 3
 LONGEST_PATIENCE = 5.0  # a Retry-After beyond this is for the poller to wait for, not for one request
@@ -258,20 +258,13 @@ def _http_client(host: str, connect_timeout: float, read_timeout: float, *, kept
             # A session cookie would go on answering for the old account after the key has changed.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             # A sandbox on this machine is never behind the proxy of the environment.
-            mounts={f"all://{host}": None} if _is_loopback(host) else None,
+            mounts={f"all://{host}": None} if is_loopback(host) else None,
         )
     except (ValueError, ImportError, httpx.InvalidURL):
         # The library's own words may quote a proxy's password.
         raise ConfigError(["the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"]) from None
     except OSError as error:
         raise ConfigError([f"the certificates in SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"]) from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -8,7 +8,7 @@ that a notice does not wait for an older delivery that is only waiting for its n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -149,8 +149,19 @@ def _take(connection: Connection, row: RowMapping, run: str, now: datetime) -> C
     )
 
 
-def settle(database: Database, claim: Claim, outcome: Outcome, *, run: str, now: datetime) -> None:
-    """Records how a try ended, after its effect. A notice that ended meanwhile ends the waiting too."""
+def settle(
+    database: Database,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    run: str,
+    now: datetime,
+    also: Sequence[Callable[[Connection], None]] = (),
+) -> None:
+    """Records how a try ended, after its effect. A notice that ended meanwhile ends the waiting too.
+
+    `also`: what is to be written in the same transaction.
+    """
     with database.write() as connection:
         connection.execute(
             update(_attempts)
@@ -185,6 +196,8 @@ def settle(database: Database, claim: Claim, outcome: Outcome, *, run: str, now:
                 attempts=_deliveries.c.attempts - (0 if outcome.counts else 1),
             )
         )
+        for write in also:
+            write(connection)
 
 
 def unfinished_leases(database: Database) -> list[str]:

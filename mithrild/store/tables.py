@@ -227,6 +227,7 @@ class DisabledActionRow(SQLModel, table=True):
     action: str = Field(primary_key=True)
     at: datetime = Field(sa_type=Moment)
     reason: str
+    mark: str  # of the definition that was switched off: one that is changed is on again
 
 
 class _Price(SQLModel):

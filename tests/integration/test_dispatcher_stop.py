@@ -162,7 +162,7 @@ asyncio.run(Dispatcher(Database(Path(sys.argv[1])), lambda: [hook], Noon(), "run
 
 def test_after_a_crash_what_survived_is_ended_and_its_delivery_repeated(database: Database, tmp_path: Path) -> None:
     hook = a_hook(tmp_path, f"[ -e {tmp_path}/go ] && exit 0", "trap '' TERM", "sleep 1000 & wait; wait; wait")
-    arguments = [sys.executable, "-c", DAEMON, str(database.path), hook.run[0]]
+    arguments = [sys.executable, "-c", DAEMON, str(database.path), str(tmp_path / "hook")]
     with subprocess.Popen(arguments, stderr=subprocess.DEVNULL) as daemon:
         asyncio.run(until(lambda: len(processes(database)) == 2 or daemon.poll() is not None))
         assert daemon.poll() is None

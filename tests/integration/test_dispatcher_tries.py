@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -106,6 +107,36 @@ def test_after_so_many_tries_a_delivery_is_dead(database: Database, tmp_path: Pa
     assert deliveries(database, "attempts, reason, next_at") == [
         (3, "asked to be tried again (exit code 75); that was try 3 of 3", None)
     ]
+
+
+@pytest.mark.parametrize("told", ["hook.dead", "hook.*"])
+def test_what_is_dead_is_told_to_hooks_that_ask_for_it_by_name(database: Database, tmp_path: Path, told: str) -> None:
+    see(database, STARTING)
+    dies = a_hook(a_script(tmp_path / "dies", "exit 75"), tries=1)
+    everything = Hook(name="everything", on=("*",), run=a_script(tmp_path / "everything", "exit 0"))
+    mourner = Hook(name="mourner", on=(told,), run=a_script(tmp_path / "mourner", f"cat > {tmp_path}/heard", "exit 75"))
+    mourner = mourner.model_copy(update={"tries": 1})
+
+    async def main() -> None:
+        async with dispatching(database, dies, everything, mourner):
+            # A hook on news of hooks that dies is news to nobody: it would hear of itself for ever.
+            await until_it_says(database, "hook, state", ("hook", "dead"), ("mourner", "dead"))
+
+    asyncio.run(main())
+    event = json.loads((tmp_path / "heard").read_text())
+    assert (event["type"], event["subject"], event["data"]["to"]) == ("hook.dead", "hook", "dead")
+    ((id, of),) = sql(
+        database, "SELECT d.id, e.id FROM deliveries d JOIN events e USING (sequence) WHERE hook = 'hook'"
+    )
+    assert event["data"]["hook"] == {
+        "name": "hook",
+        "action": "run",
+        "delivery": id,
+        "event": of,
+        "event_type": "instance.starting",
+        "reason": "asked to be tried again (exit code 75); that was try 1 of 1",
+    }
+    assert event["data"]["instance"]["fid"] == "inst_1"
 
 
 def test_tries_of_a_notice_fit_before_its_deadline_however_few_tries_a_hook_has(

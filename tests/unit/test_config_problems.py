@@ -99,7 +99,7 @@ IN_FILE: list[tuple[str, str]] = [
     (hook(on='["*.zz"]'), 'hook "h": on: "*.zz" takes in no event'),
     (hook(on='["hook*"]'), '"hook*" takes in no event: news of hooks needs a pattern that begins with "hook."'),
     (hook(on='[""]'), 'hook "h": on: unknown event ""'),
-    (hook(run=""), 'hook "h": run: no action: add run = ["/path/to/program", "argument"]'),
+    (hook(run=""), 'hook "h": no action: add one of run, webhook'),
     (hook(run='"echo hello"'), f'hook "h": run: {RUN_LIST}'),
     (hook(run="[]"), 'hook "h": run: names no program'),
     (hook(run='[""]'), 'hook "h": run: names no program'),
@@ -107,9 +107,33 @@ IN_FILE: list[tuple[str, str]] = [
     (hook(run='["~other/x"]'), 'hook "h": run: "~other/x": the program must be an absolute path'),
     (hook(run='["/bin/sh", "a\\u0000b"]'), 'hook "h": run: a NUL character'),
     (hook(run='["/bin/sh", 5]'), 'hook "h": run: must be text in quotes'),
-    (hook(run="", webhook='"https://x"'), 'hook "h": webhook: comes in a later version; this version has run'),
-    (hook(run="", notify='["x"]'), 'hook "h": notify: comes in a later version; this version has run'),
-    (hook(run="", ssh='"x"'), 'hook "h": ssh: comes in a later version; this version has run'),
+    (hook(webhook='"http://example.org/x"'), 'hook "h": webhook: must begin with https:// (for plain http, name its'),
+    (hook(webhook='"https://"'), 'hook "h": webhook: must be an address such as https://example.org/hook'),
+    (hook(webhook='"https://host:99999"'), 'hook "h": webhook: not an address that can be read'),
+    (hook(webhook='"https://host/a b"'), 'hook "h": webhook: must be an address such as https://example.org/hook'),
+    (hook(webhook='"https://host/#x"'), 'hook "h": webhook: what follows a # is never sent'),
+    (hook(webhook='"ftp://host/s3cret"'), 'hook "h": webhook: must begin with https://'),
+    (hook(webhook="5"), 'hook "h": webhook: must be an address in quotes, or a table'),
+    (hook(webhook="{ url = 5 }"), 'hook "h": webhook.url: must be text in quotes'),
+    (hook(webhook="{}"), 'hook "h": webhook: needs one of url, url_file and url_env'),
+    (hook(webhook='{ url = "https://x", url_env = "X" }'), 'hook "h": webhook: needs one of url, url_file and url_env'),
+    (hook(webhook='{ url = "https://x", uri = "x" }'), 'hook "h": webhook.uri: unknown key (did you mean "url"?)'),
+    (hook(webhook='{ url = "https://x", secret_env = "A B" }'), 'hook "h": webhook.secret_env: "A B" is not the name'),
+    (hook(webhook='{ url = "https://x", secret_file = "" }'), 'hook "h": webhook.secret_file: names no file'),
+    (
+        hook(webhook='{ url = "https://x", secret_file = "a", secret_env = "A" }'),
+        'hook "h": webhook: has both secret_file and secret_env: one of them is enough',
+    ),
+    (
+        hook(webhook='{ url = "http://x", allow_http = "x" }'),
+        'hook "h": webhook.allow_http: must be a list: ["x"]',
+    ),
+    (hook(webhook='{ url_env = "NOWHERE" }'), 'hook "h": webhook.url_env: the variable NOWHERE is not set'),
+    (hook(webhook='{ url_file = "none" }'), 'hook "h": webhook.url_file: none cannot be read: No such file'),
+    (
+        hook(webhook='{ url = "https://x", secret_file = "none" }'),
+        'hook "h": webhook.secret_file: none cannot be read: No such file',
+    ),
     (hook(match='{ bids = "x" }'), 'hook "h": match.bids: unknown key (did you mean "bid"?)'),
     (hook(match="{ bid = 5 }"), 'hook "h": match.bid: must be text in quotes'),
     (hook(match='{ bid = "" }'), 'hook "h": match.bid: must not be empty'),
@@ -150,7 +174,7 @@ IN_ENVIRONMENT: list[tuple[str, str, str]] = [
     ("MITHRILD_PROJECTS", "[a", "must be a list in JSON"),
     ("MITHRILD_HOOKS", "tell", "must be a list in JSON"),
     ("MITHRILD_HOOKS", '{"name": "x"}', "must be a list of tables"),
-    ("MITHRILD_HOOKS", '[{"name": "x", "on": ["bid.gone"]}]', 'hook "x": run: no action'),
+    ("MITHRILD_HOOKS", '[{"name": "x", "on": ["bid.gone"]}]', 'hook "x": no action'),
     ("MITHRILD_API_KEY", "fkey one", "has characters that no API key has"),
     ("MITHRIL_API_KEY", "fkey\none", "has characters that no API key has"),
     ("MITHRIL_API_URL", "http://example.org", "must begin with https://"),
@@ -214,7 +238,7 @@ def test_all_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
         "config.toml: poll.actve: ",
         'config.toml: hook "h": on: unknown event "bid.x"',
         'config.toml: hook "h": on: unknown family of events in "pid.*"',
-        'config.toml: hook "h": run: no action',
+        'config.toml: hook "h": no action',
         'config.toml: hook "h": tries: ',
         'config.toml: hook "h": name: 2 hooks',
         "config.yaml: profiles: ",
@@ -298,7 +322,7 @@ TOML_VALUES = st.sampled_from(
 TOML_KEYS = st.sampled_from(
     [*Settings.model_fields, "poll.active", "log.level", "marketplace.api_url", "hooks.name", "nothing"]
 )
-HOOK_KEYS = st.sampled_from([*Hook.model_fields, "webhook", "nothing"])
+HOOK_KEYS = st.sampled_from([*Hook.model_fields, "nothing"])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

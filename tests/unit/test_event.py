@@ -73,6 +73,7 @@ def test_the_one_shape() -> None:
             "instance": {"fid": "inst_1", "name": "train-0", "ssh_destination": "192.0.2.7:2222"},
             "instances": ["inst_2", "inst_1"],
             "cluster": None,
+            "hook": None,
             "project": "proj_1",
             "project_name": "research",
             "region": "us-central5-a",

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mithrild.marketplace.refusal import http_date, plain, retry_after, server_words, unreachable
+from mithrild.marketplace.refusal import plain, server_words, unreachable
+from mithrild.web import http_date, retry_after
 
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
 KEY = "fkey_abc123"

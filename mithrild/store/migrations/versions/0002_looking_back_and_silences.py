@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("at", Moment(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("mark", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("hook", "action"),
     )
     # Most rows are of the past: what waits is found by its state first.

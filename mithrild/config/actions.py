@@ -1,0 +1,79 @@
+"""What the tables of a hook's actions hold, and what about them is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from mithrild.config.addresses import Address, check_web_address
+from mithrild.config.secrets import FileName, Source, VariableName, locate, signing_keys
+
+
+def a_list(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(f'must be a list: ["{value}"]')
+    return value
+
+
+def a_list_of_words(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError('must be a list, since no shell runs it: ["/path/to/program", "argument"]')
+    return value
+
+
+def check_run(run: tuple[str, ...]) -> tuple[str, ...]:
+    if not run or not run[0]:
+        raise ValueError('names no program: ["/path/to/program", "argument"]')
+    if any("\0" in word for word in run):
+        raise ValueError("a NUL character can be passed to no program")
+    program = run[0]
+    if "/" in program and not program.startswith(("/", "~/")):
+        raise ValueError(f'"{program}": the program must be an absolute path, a path under ~/, or a bare name on PATH')
+    return run
+
+
+Run = Annotated[tuple[str, ...], AfterValidator(check_run), BeforeValidator(a_list_of_words)]
+
+
+class Webhook(Address):
+    """Where the event is posted to, and what it is signed with: one secret, or the new one and the old one."""
+
+    secret_file: FileName | None = None
+    secret_env: VariableName | None = None
+    allow_http: Annotated[tuple[str, ...], BeforeValidator(a_list)] = ()
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.secret_file is not None and self.secret_env is not None:
+            raise ValueError("has both secret_file and secret_env: one of them is enough")
+        if self.url is not None:
+            check_web_address(self.url.get_secret_value(), self.allow_http)
+        return self
+
+    @property
+    def secret(self) -> Source | None:
+        if self.secret_file is None and self.secret_env is None:
+            return None
+        return Source(Path(self.secret_file) if self.secret_file else None, self.secret_env)
+
+    def located(self, home: Path, folder: Path, env: Mapping[str, str]) -> Self:
+        moved = super().located(home, folder, env)
+        if self.secret_file is None:
+            return moved
+        return moved.model_copy(update={"secret_file": locate(self.secret_file, home, folder, env)})
+
+    def faults(self, env: Mapping[str, str]) -> Iterator[str]:
+        """What is wrong in the files and variables that it names. To be asked of a located one."""
+        if self.source is not None:
+            try:
+                check_web_address(self.source.read(env), self.allow_http)
+            except ValueError as error:
+                yield f"webhook.{'url_file' if self.url_file else 'url_env'}: {error}"
+        if self.secret is not None:
+            try:
+                signing_keys(self.secret.read(env))
+            except ValueError as error:
+                yield f"webhook.{'secret_file' if self.secret_file else 'secret_env'}: {error}"
