@@ -39,7 +39,7 @@ def summary(config: Config) -> list[str]:
 
 
 def _hook(hook: Hook) -> str:
-    match = ", ".join(f"{key}={pattern}" for key, pattern in hook.match.model_dump(exclude_none=True).items())
+    match = ", ".join(f"{key}={wanted}" for key, wanted in hook.match.written().items())
     return (
         f"hook {hook.name}: on {', '.join(hook.on)}{f' where {match}' if match else ''}: "
         f"{', '.join(_actions(hook))} (at most {format_duration(hook.timeout)})"

@@ -14,7 +14,8 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from mithrild.config.actions import a_list
 from mithrild.config.addresses import Table
 from mithrild.config.durations import Grace, Interval, Wait
-from mithrild.config.hooks import Hook, not_empty
+from mithrild.config.filters import not_empty
+from mithrild.config.hooks import Hook
 from mithrild.web import is_loopback
 
 DEFAULT_API_URL = "https://api.mithril.ai"

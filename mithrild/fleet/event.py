@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mithrild.fleet import lifecycle
+from mithrild.fleet.matching import Facts
 from mithrild.fleet.model import Auction, Bid, Fleet, Instance, Notice, Transition
-from mithrild.fleet.routing import Facts
 
 # What news of a hook takes over from the event whose delivery it is about: the same hooks are to match it.
 _CARRIED = (
@@ -152,19 +152,23 @@ def facts(event: Mapping[str, Any], step: Transition, now: datetime, ahead: time
     `ahead`: the marketplace's clock minus ours. When something happened is told by that clock.
     """
     data = event["data"]
+    bid = data["bid"] or {}
     happened = step.occurred_at - ahead if step.occurred_at else step.window_start or step.observed_at
     deadline = data["deadline"] if is_about_a_notice(step) else None
     return Facts(
         type=event["type"],
-        bid_name=data["bid"]["name"] if data["bid"] else None,
+        bid=bid.get("fid"),
+        bid_name=bid.get("name"),
         region=data["region"],
         instance_type=data["instance_type"],
         instance_type_fid=data["instance_type_fid"],
-        project=step.project,
+        project=step.project or None,  # the watch's own conditions are of no project
         project_name=data["project_name"],
+        provenance=step.provenance,
+        nodes=bid.get("instance_quantity"),
+        limit_cents=bid.get("limit_price_cents"),
         age=max(now - happened, timedelta(0)),
-        deadline_passed=deadline is not None and datetime.fromisoformat(deadline) < now,
-        has_deadline=deadline is not None,
+        left=None if deadline is None else datetime.fromisoformat(deadline) - now,
     )
 
 
@@ -193,6 +197,7 @@ def _bid_part(bid: Bid | None) -> dict[str, Any] | None:
         "fid": bid.fid,
         "name": bid.name,
         "limit_price_cents": bid.limit_price_cents,
+        "instance_quantity": bid.instance_quantity,
         "status": lifecycle.word(bid.status),
     }
 

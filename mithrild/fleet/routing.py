@@ -2,62 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from mithrild.fleet.matching import Facts, Match, is_of_a_notice, mismatch, too_little
+from mithrild.fleet.stillness import QuietHours, Silence
+
+__all__ = ["Facts", "HookRule", "Match", "Outlook", "Verdict", "route", "takes", "type_matches"]
+
 Outcome = Literal["run", "skip", "no"]
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What an event must carry besides its type. Shell patterns, and case counts; None asks for nothing."""
-
-    bid: str | None = None  # the bid's name
-    region: str | None = None
-    type: str | None = None  # the instance type's name or fid
-    project: str | None = None  # the project's name or fid
+LOUD = "notify"  # the action that quiet hours hold back; what acts is never held back by the hour
 
 
 @dataclass(frozen=True, slots=True)
 class HookRule:
     name: str
-    on: tuple[str, ...]  # event types and patterns of them
+    on: tuple[str, ...]  # event types and patterns of them; those after a "!" are left out
     match: Match
     max_age: timedelta | None  # None: news of any age is acted on
     actions: tuple[str, ...]
+    first: bool = False  # once for each bid and notice
+    quiet: QuietHours | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What routing must know of one event at the moment of its commit."""
+class Outlook:
+    """What stands between a hook and an event that is its own, apart from the two of them.
 
-    type: str
-    bid_name: str | None
-    region: str | None
-    instance_type: str | None
-    instance_type_fid: str | None
-    project: str
-    project_name: str | None
-    age: timedelta  # may be below zero where the two clocks differ
-    deadline_passed: bool
-    has_deadline: bool
+    `taken`: by hook, the event of the same notice that it has taken already.
+    """
+
+    now: datetime
+    silences: Sequence[Silence] = ()
+    taken: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """run: act on it. skip: it is this hook's, and recorded as not acted on. no: it is not this hook's."""
+    """run: act on it. skip: it is this hook's, and recorded as not acted on. no: it is not this hook's.
+
+    `held`: of a hook that runs, the actions that are held back all the same, and why.
+    """
 
     hook: str
     outcome: Outcome
     reason: str | None  # None for run
+    held: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, action: str) -> str | None:
+        """Why this action is not carried out, None if it is."""
+        return self.reason or self.held.get(action)
 
 
-def route(facts: Facts, rules: Sequence[HookRule]) -> list[Verdict]:
+def route(facts: Facts, rules: Sequence[HookRule], outlook: Outlook) -> list[Verdict]:
     """One verdict for each rule, in the order of the rules."""
-    return [_judge(facts, rule) for rule in rules]
+    return [_judge(facts, rule, outlook) for rule in rules]
+
+
+def takes(on: Sequence[str], event_type: str) -> bool:
+    """Whether an event's type is among those of `on`, and not among those after a "!"."""
+    wanted = [pattern for pattern in on if not pattern.startswith("!")]
+    unwanted = [pattern[1:] for pattern in on if pattern.startswith("!")]
+    return any(type_matches(event_type, one) for one in wanted) and not any(
+        fnmatchcase(event_type, one) for one in unwanted
+    )
 
 
 def type_matches(event_type: str, pattern: str) -> bool:
@@ -71,36 +82,47 @@ def type_matches(event_type: str, pattern: str) -> bool:
     return fnmatchcase(event_type, pattern)
 
 
-def _judge(facts: Facts, rule: HookRule) -> Verdict:
-    if not any(type_matches(facts.type, pattern) for pattern in rule.on):
-        return Verdict(rule.name, "no", f"on: no pattern takes in {facts.type}")
-    wanted: tuple[tuple[str, str | None, tuple[str | None, ...]], ...] = (
-        ("bid", rule.match.bid, (facts.bid_name,)),
-        ("region", rule.match.region, (facts.region,)),
-        ("type", rule.match.type, (facts.instance_type, facts.instance_type_fid)),
-        ("project", rule.match.project, (facts.project_name, facts.project)),
-    )
-    for key, pattern, carried in wanted:
-        if pattern is not None and (reason := _mismatch(pattern, carried)):
-            return Verdict(rule.name, "no", f"match.{key}: {reason}")
-    if (late := _too_late(facts, rule)) is not None:
-        return Verdict(rule.name, "skip", late)
-    return Verdict(rule.name, "run", None)
-
-
-def _mismatch(pattern: str, carried: tuple[str | None, ...]) -> str | None:
-    values = [value for value in carried if value is not None]
-    if not values:
-        return "the event carries none"
-    if any(fnmatchcase(value, pattern) for value in values):
+def quiet(rule: HookRule, action: str, now: datetime) -> str | None:
+    """Why the hour holds an action back, None if it does not. Before each try anew."""
+    if action.partition("-")[0] != LOUD or rule.quiet is None or not rule.quiet.hold(now):
         return None
-    return f'"{pattern}" does not match "{values[0]}"'
+    return rule.quiet.reason
+
+
+def _judge(facts: Facts, rule: HookRule, outlook: Outlook) -> Verdict:
+    if not takes(rule.on, facts.type):
+        return Verdict(rule.name, "no", f"on: {_untaken(rule.on, facts.type)}")
+    if (reason := mismatch(rule.match, facts)) is not None:
+        return Verdict(rule.name, "no", reason)
+    held_back = _too_late(facts, rule) or _silenced(facts, rule, outlook) or _taken(facts, rule, outlook)
+    if held_back is not None:
+        return Verdict(rule.name, "skip", held_back)
+    held = {action: why for action in rule.actions if (why := quiet(rule, action, outlook.now)) is not None}
+    return Verdict(rule.name, "run", None, held)
+
+
+def _untaken(on: Sequence[str], event_type: str) -> str:
+    excluded = next((one for one in on if one.startswith("!") and fnmatchcase(event_type, one[1:])), None)
+    return f'"{excluded}" leaves out {event_type}' if excluded else f"no pattern takes in {event_type}"
 
 
 def _too_late(facts: Facts, rule: HookRule) -> str | None:
     # What matters of a notice is the time left, however late we learned of it.
-    if facts.has_deadline:
-        return "the deadline has passed" if facts.deadline_passed else None
+    if facts.left is not None:
+        return "the deadline has passed" if facts.left < timedelta(0) else too_little(rule.match, facts.left)
     if rule.max_age is not None and facts.age > rule.max_age:
         return f"{facts.age.total_seconds():.0f} s old, max_age is {rule.max_age.total_seconds():.0f} s"
+    return None
+
+
+def _silenced(facts: Facts, rule: HookRule, outlook: Outlook) -> str | None:
+    for silence in outlook.silences:
+        if silence.holds(rule.name, facts.bid, facts.bid_name, outlook.now):
+            return silence.reason
+    return None
+
+
+def _taken(facts: Facts, rule: HookRule, outlook: Outlook) -> str | None:
+    if rule.first and is_of_a_notice(facts.type) and (event := outlook.taken.get(rule.name)) is not None:
+        return f'when = "first": {event} of the same notice came before it'
     return None

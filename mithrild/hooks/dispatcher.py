@@ -120,7 +120,14 @@ class Dispatcher:
             if free <= 0 or lane not in waiting or self._stopping.is_set():
                 continue
             claims = await asyncio.to_thread(
-                outbox.claim, self._database, lane, free=free, max_age=hook.max_age, run=self._run, now=now
+                outbox.claim,
+                self._database,
+                lane,
+                free=free,
+                max_age=hook.max_age,
+                run=self._run,
+                now=now,
+                rule=hook.rule(),
             )
             for claim in claims:
                 task = asyncio.create_task(self._deliver(hook, claim), name=claim.id)

@@ -15,6 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
 
+from mithrild.fleet.matching import too_little
+from mithrild.fleet.routing import HookRule, quiet
 from mithrild.fleet.schedule import LONGEST_RETRY_GAP
 from mithrild.store.database import Database
 from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
@@ -56,12 +58,20 @@ class Outcome:
 
 
 def claim(
-    database: Database, lane: Lane, *, free: int, max_age: timedelta | None, run: str, now: datetime
+    database: Database,
+    lane: Lane,
+    *,
+    free: int,
+    max_age: timedelta | None,
+    run: str,
+    now: datetime,
+    rule: HookRule | None = None,
 ) -> list[Claim]:
-    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first.
+    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first, and rehearsals last.
 
-    On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice,
-    *skipped* when it is older than `max_age` before its first try.
+    On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice, or with less
+    time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
+    quiet hours. What a person asked for is tried all the same.
     """
     taken: list[Claim] = []
     with database.write() as connection:
@@ -70,7 +80,7 @@ def claim(
             if not rows:
                 break
             for row in rows:
-                late = _too_late(row, max_age, now)
+                late = None if row["by_hand"] else _too_late(row, max_age, now) or _kept_still(row, rule, now)
                 if late is not None:
                     state, reason = late
                     settle = {"state": state, "reason": reason, "finished_at": now, "next_at": None}
@@ -114,7 +124,7 @@ def _due(lane: Lane, now: datetime) -> Any:
             .join(_notices, _notices.c.sequence == mine.c.notice, isouter=True)
         )
         .where(mine.c.hook == lane[0], mine.c.action == lane[1], mine.c.state == "pending", is_due, ~in_the_way)
-        .order_by(_notices.c.deadline.is_(None), _notices.c.deadline, mine.c.sequence)
+        .order_by(mine.c.rehearsal.is_not(None), _notices.c.deadline.is_(None), _notices.c.deadline, mine.c.sequence)
     )
 
 
@@ -125,6 +135,17 @@ def _too_late(row: RowMapping, max_age: timedelta | None, now: datetime) -> tupl
     happened = row["occurred_at"] or row["window_start"] or row["observed_at"]
     if not row["attempted"] and max_age is not None and now - happened > max_age:
         return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
+    return None
+
+
+def _kept_still(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:
+    if rule is None:
+        return None
+    left = None if row["deadline"] is None else row["deadline"] - now
+    if (reason := too_little(rule.match, left)) is not None:
+        return "expired", reason
+    if (reason := quiet(rule, row["action"], now)) is not None:
+        return "skipped", reason
     return None
 
 

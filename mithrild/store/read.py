@@ -73,7 +73,7 @@ def live_counts(connection: Connection) -> dict[str, int]:
 
 def instances_of(connection: Connection, bids: Iterable[str]) -> dict[str, Record[Instance]]:
     found: dict[str, Record[Instance]] = {}
-    for some in _chunks(list(bids)):
+    for some in chunks(list(bids)):
         found |= _things(connection, Instance, select(_instances).where(_instances.c.bid.in_(some)))
     return found
 
@@ -96,7 +96,7 @@ def _records(
     if project is not None:
         query = query.where(table.c.project == project)
     found = _things(connection, noun, query)
-    for some in _chunks([fid for fid in also if fid not in found]):
+    for some in chunks([fid for fid in also if fid not in found]):
         found |= _things(connection, noun, select(table).where(table.c.fid.in_(some)))
     return found
 
@@ -109,7 +109,7 @@ def _things(connection: Connection, noun: type[Thing], query: Select[Any]) -> di
     return {record.value.fid: record for record in records}
 
 
-def _chunks(fids: Sequence[str]) -> Iterable[Sequence[str]]:
+def chunks(fids: Sequence[str]) -> Iterable[Sequence[str]]:
     return (fids[start : start + _CHUNK] for start in range(0, len(fids), _CHUNK))
 
 
@@ -131,7 +131,7 @@ def openings(connection: Connection, project: str) -> dict[str, int]:
 def last_positions(connection: Connection, subjects: Collection[str]) -> dict[str, datetime]:
     """How far the timeline of each of these subjects has come."""
     reached: dict[str, datetime] = {}
-    for some in _chunks(sorted(subjects)):
+    for some in chunks(sorted(subjects)):
         query = (
             select(_transitions.c.subject, func.max(_transitions.c.position))
             .where(_transitions.c.subject.in_(some))
@@ -144,7 +144,7 @@ def last_positions(connection: Connection, subjects: Collection[str]) -> dict[st
 def ordinals(connection: Connection, subjects: Collection[str]) -> dict[str, int]:
     """How many notices each of these subjects has had."""
     counts: dict[str, int] = {}
-    for some in _chunks(sorted(subjects)):
+    for some in chunks(sorted(subjects)):
         query = (
             select(_notices.c.subject, func.max(_notices.c.ordinal))
             .where(_notices.c.subject.in_(some))

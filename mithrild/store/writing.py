@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert
@@ -11,8 +12,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mithrild.fleet import event as events
 from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Notice, Thing, Transition
-from mithrild.fleet.routing import HookRule, route
-from mithrild.store import read
+from mithrild.fleet.routing import HookRule, Outlook, route
+from mithrild.store import read, silences
 from mithrild.store.rows import notice_row, to_row, transition_row
 from mithrild.store.tables import (
     BidRow,
@@ -24,6 +25,7 @@ from mithrild.store.tables import (
     TransitionRow,
     table_of,
 )
+from mithrild.store.taken import Taken
 
 _TABLES = {Bid: table_of(BidRow), Instance: table_of(InstanceRow), Cluster: table_of(ClusterRow)}
 _transitions, _events = table_of(TransitionRow), table_of(EventRow)
@@ -91,12 +93,17 @@ def write_events(
     *,
     openings: Mapping[str, int],
     ahead: timedelta = timedelta(0),
+    outlook: Outlook | None = None,
 ) -> int:
     """Renders each event once and puts its deliveries into the outbox. Returns how many there are.
 
     `openings`: which transition opened the open notice of each subject. Deliveries of a notice are tied to it.
+    `outlook`: what keeps hooks still; as the record has it, unless told otherwise.
     """
     rows, deliveries = [], []
+    taken = Taken(connection, rules, [step for _, step in news], now)
+    outlook = outlook or Outlook(now, silences.standing(connection, now))
+    actions = {rule.name: rule.actions for rule in rules}
     for sequence, step in news:
         body = events.render(step, sequence, store, host, around)
         rows.append(
@@ -109,28 +116,29 @@ def write_events(
             }
         )
         facts = events.facts(body, step, now, ahead)
-        actions = {rule.name: rule.actions for rule in rules}
-        for verdict in route(facts, rules):
+        for verdict in route(facts, rules, replace(outlook, taken=taken.by(step))):
             if verdict.outcome == "no":
                 continue
-            skipped = verdict.outcome == "skip"
-            deliveries += [
-                {
-                    "id": delivery_id(body["id"], verdict.hook, action),
-                    "sequence": sequence,
-                    "hook": verdict.hook,
-                    "action": action,
-                    "subject": step.subject,
-                    "notice": openings.get(step.subject) if events.is_about_a_notice(step) else None,
-                    "state": "skipped" if skipped else "pending",
-                    "attempts": 0,
-                    "created_at": now,
-                    "next_at": None if skipped else now,
-                    "finished_at": now if skipped else None,
-                    "reason": verdict.reason if skipped else None,
-                }
-                for action in actions[verdict.hook]
-            ]
+            if verdict.outcome == "run":
+                taken.add(verdict.hook, step, sequence, body["id"])
+            for action in actions[verdict.hook]:
+                held = verdict.of(action)
+                deliveries.append(
+                    {
+                        "id": delivery_id(body["id"], verdict.hook, action),
+                        "sequence": sequence,
+                        "hook": verdict.hook,
+                        "action": action,
+                        "subject": step.subject,
+                        "notice": openings.get(step.subject) if events.is_about_a_notice(step) else None,
+                        "state": "pending" if held is None else "skipped",
+                        "attempts": 0,
+                        "created_at": now,
+                        "next_at": now if held is None else None,
+                        "finished_at": None if held is None else now,
+                        "reason": held,
+                    }
+                )
     if rows:
         connection.execute(insert(_events), rows)
     if deliveries:

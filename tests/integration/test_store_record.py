@@ -174,7 +174,7 @@ def test_each_action_of_each_hook_that_an_event_concerns_gets_a_delivery(tmp_pat
     rules = [
         a_rule("two", "bid.*", actions=("run", "webhook")),
         a_rule("other-type", "instance.*"),
-        a_rule("other-bid", "*", match=Match(bid="eval-*")),
+        a_rule("other-bid", "*", match=Match(bid=("eval-*",))),
     ]
     with opened(tmp_path) as database:
         keep(database, poll(0), rules)

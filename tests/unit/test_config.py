@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mithrild.config import DEFAULT_API_URL, Config, Poll, check, load, restart_needed
+from mithrild.fleet.bounds import Bounds
 from mithrild.fleet.routing import HookRule, Match
 from mithrild.wire import EXIT_DONE, EXIT_USAGE
 
@@ -188,17 +189,36 @@ def test_a_hook_with_every_key_becomes_a_rule(home: Home) -> None:
         [[hooks]]
         name = "save"
         on = ["instance.preempting", "bid.*"]
-        match = { bid = "train-*", region = "us-*", type = "b200-*", project = "proj_*" }
+        when = "first"
         run = ["/bin/sh", "-c", "exit 0"]
         timeout = "4m"
         max_age = "1h30m"
         max_parallel = 2
         tries = 3
+        [hooks.match]
+        bid = "train-*"
+        region = ["us-*", "eu-*"]
+        type = "b200-*"
+        project = "proj_*"
+        provenance = "observed"
+        nodes = ">=4"
+        price = ">=$10, <$20.50"
+        remaining = ">2m"
         """
     )
     [hook] = home.load().hooks
-    match = Match("train-*", "us-*", "b200-*", "proj_*")
-    assert hook.rule() == HookRule("save", ("instance.preempting", "bid.*"), match, timedelta(minutes=90), ("run",))
+    match = Match(
+        ("train-*",),
+        ("us-*", "eu-*"),
+        ("b200-*",),
+        ("proj_*",),
+        ("observed",),
+        nodes=Bounds(">=4", 4),
+        price=Bounds(">=$10, <$20.50", 1000, 2049),
+        remaining=Bounds(">2m", 120_001),
+    )
+    on = ("instance.preempting", "bid.*")
+    assert hook.rule() == HookRule("save", on, match, timedelta(minutes=90), ("run",), first=True)
     assert hook.run == ("/bin/sh", "-c", "exit 0")
     assert (hook.timeout, hook.max_parallel, hook.tries) == (timedelta(minutes=4), 2, 3)
 
@@ -249,6 +269,18 @@ def test_a_program_that_cannot_run_is_a_warning_and_stops_nothing(home: Home, wr
 def test_patterns_that_take_in_something_pass_without_a_word(home: Home, pattern: str) -> None:
     home.write(HOOK.replace("instance.*", pattern))
     assert home.load().warnings == ()
+
+
+def test_a_filter_that_some_event_can_pass_is_taken(home: Home) -> None:
+    for on, match in (
+        ('["cluster.*"]', '{ region = "us-*", project = "*" }'),
+        ('["marketplace.*", "bid.running"]', '{ bid = "*", nodes = ">=1, <=1", price = "0" }'),
+        ('["*"]', '{ remaining = "<1m", provenance = ["sim*", "observed"] }'),
+        ('["instance.defragmenting"]', '{ bid = "[a-z]*" }'),
+        ('["hook.dead"]', '{ bid = "*" }'),
+    ):
+        home.write(HOOK.replace('["instance.*"]', on) + f"match = {match}\n")
+        assert len(home.load().hooks) == 1
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,13 @@ def test_the_one_shape() -> None:
             "occurred_at": None,
             "deadline": "2024-01-01T12:05:00Z",
             "deadline_estimated": False,
-            "bid": {"fid": "bid_1", "name": "train", "limit_price_cents": 800, "status": "preempting"},
+            "bid": {
+                "fid": "bid_1",
+                "name": "train",
+                "limit_price_cents": 800,
+                "instance_quantity": 1,
+                "status": "preempting",
+            },
             "instance": {"fid": "inst_1", "name": "train-0", "ssh_destination": "192.0.2.7:2222"},
             "instances": ["inst_2", "inst_1"],
             "cluster": None,
@@ -205,15 +211,18 @@ def test_what_routing_is_told() -> None:
     made = facts(rendered(), STEP, moment(10))
     assert made == Facts(
         type="instance.preempting",
+        bid="bid_1",
         bid_name="train",
         region="us-central5-a",
         instance_type="b200-192gb.sxm.8x",
         instance_type_fid="it_1",
         project="proj_1",
         project_name="research",
+        provenance="observed",
+        nodes=1,
+        limit_cents=800,
         age=timedelta(seconds=15),
-        deadline_passed=False,
-        has_deadline=True,
+        left=timedelta(seconds=290),
     )
 
 
@@ -241,19 +250,15 @@ def test_the_age_of_news(occurred: float | None, window: float | None, age: floa
     assert facts(rendered(step), step, moment(10)).age == timedelta(seconds=age)
 
 
-@pytest.mark.parametrize(
-    ("standing", "now", "passed", "has"),
-    [
-        (notice(deadline=moment(300)), 299, False, True),
-        (notice(deadline=moment(300)), 300, False, True),
-        (notice(deadline=moment(300)), 301, True, True),
-        (None, 301, False, False),
-    ],
-)
-def test_whether_there_is_time_left(standing: Notice | None, now: float, passed: bool, has: bool) -> None:
+@pytest.mark.parametrize(("standing", "left"), [(notice(deadline=moment(300)), -1), (None, None)])
+def test_how_much_time_is_left(standing: Notice | None, left: float | None) -> None:
     made = rendered(around=replace(AROUND, notices={"inst_1": standing} if standing else {}))
-    found = facts(made, STEP, moment(now))
-    assert (found.deadline_passed, found.has_deadline) == (passed, has)
+    assert facts(made, STEP, moment(301)).left == (None if left is None else timedelta(seconds=left))
+
+
+def test_the_watch_itself_is_of_no_project() -> None:
+    step = replace(STEP, kind="marketplace", subject="marketplace", project="", bid=None, type="marketplace.recovered")
+    assert facts(rendered(step), step, moment(10)).project is None
 
 
 def test_nodes_are_numbered_by_age_and_the_ended_and_the_gone_are_not_among_them() -> None:

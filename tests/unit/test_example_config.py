@@ -14,7 +14,7 @@ from mithrild.config.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 # Keys without a default, or whose example is no default.
-NO_DEFAULTS = {"projects", "api_key", "state_dir", "hooks.name", "hooks.on", "hooks.run"}
+NO_DEFAULTS = {"projects", "api_key", "state_dir", "hooks.name", "hooks.on", "hooks.run", "hooks.when"}
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 
