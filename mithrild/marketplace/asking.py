@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -76,6 +76,20 @@ class Asking:
     ) -> Gathering[Noun]:
         return Gathering(noun, read, identity, self._transport.plain)
 
+    async def _turn(self, path: str, query: Mapping[str, str], *, what: str) -> AsyncGenerator[Answer]:
+        """One page after the other, for as long as somebody wants the next. Raises BrokenAnswer where they lead
+        nowhere, or do not end."""
+        cursor: str | None = None
+        before: set[str] = set()
+        for _ in range(self._page_cap):
+            params = {**query} if cursor is None else {**query, "next_cursor": cursor}
+            answer = await self._transport.get(path, params, what=what)
+            yield answer
+            cursor = next_cursor(answer.body, before)
+            if cursor is None:
+                return
+        raise BrokenAnswer(f"the listing does not end: {self._page_cap} pages were read")
+
     async def _pages(
         self, path: str, queries: Iterable[Mapping[str, str]], gathering: Gathering[Noun], *, what: str
     ) -> Listing[Noun]:
@@ -83,26 +97,16 @@ class Asking:
 
         A refused key is raised from any page: it is news about the key, not about the listing.
         """
-        asked = 0
+        begun = False
         try:
             for query in queries:
-                cursor: str | None = None
-                before: set[str] = set()
-                while True:
-                    if asked == self._page_cap:
-                        raise BrokenAnswer(f"the listing does not end: {asked} pages were read")
-                    params = {**query, **ORDER} | ({} if cursor is None else {"next_cursor": cursor})
-                    answer = await self._transport.get(path, params, what=what)
-                    rows = answer.body.get("data") if isinstance(answer.body, dict) else None
-                    gathering.add(rows, answer.ticket)
-                    asked += 1
-                    cursor = next_cursor(answer.body, before)
-                    if cursor is None:
-                        break
+                async for answer in self._turn(path, {**query, **ORDER}, what=what):
+                    gathering.add(rows_of(answer, "data"), answer.ticket)
+                    begun = True
         except KeyRefused:
             raise
         except MarketplaceError as error:
-            if asked == 0:
+            if not begun:
                 raise
             return gathering.listing(broken=str(error))
         return gathering.listing()
@@ -141,6 +145,11 @@ class Asking:
         for note in notes:
             logger.debug("{}", self._transport.plain(f"{what}: {note}"))
         return value
+
+
+def rows_of(answer: Answer, key: str) -> object:
+    """What stands where a page has its rows; a page that is none has none."""
+    return answer.body.get(key) if isinstance(answer.body, dict) else None
 
 
 def segment(fid: str, noun: str) -> str:

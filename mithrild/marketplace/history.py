@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,9 +11,10 @@ from mithrild.errors import BrokenAnswer
 from mithrild.fleet.model import Bid, BidEvent, Seen
 from mithrild.fleet.timeline import InstanceStory
 from mithrild.marketplace import mapping
-from mithrild.marketplace.asking import PAGE, Asking, segment
-from mithrild.marketplace.listing import next_cursor
+from mithrild.marketplace.asking import PAGE, Asking, rows_of, segment
 from mithrild.marketplace.schema import Unreadable
+
+NEWEST_FIRST = {"sort_by": "created_at", "sort_dir": "desc"}
 
 
 class History(Asking):
@@ -20,7 +22,7 @@ class History(Asking):
         """What the marketplace remembers of a bid, on one page; and a line for each event that cannot be read."""
         answer = await self._transport.get(f"/spot/bids/{segment(fid, 'bid')}/history", what=f"history of {fid}")
         gathering = self._gathering("event", mapping.bid_event, lambda event: event)
-        gathering.add(answer.body.get("events") if isinstance(answer.body, dict) else None, answer.ticket)
+        gathering.add(rows_of(answer, "events"), answer.ticket)
         listing = gathering.listing()
         return tuple(seen.value for seen in listing.items), listing.set_aside
 
@@ -37,13 +39,8 @@ class History(Asking):
             query["start_time"] = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
         found: dict[str, InstanceStory] = {}
         notes: list[str] = []
-        cursor: str | None = None
-        before: set[str] = set()
-        for _ in range(self._page_cap):
-            params = query | ({} if cursor is None else {"next_cursor": cursor})
-            what = f"statuses of {bid or project}"
-            answer = await self._transport.get("/instances/status/history", params, what=what)
-            rows = answer.body.get("instances") if isinstance(answer.body, dict) else None
+        async for answer in self._turn("/instances/status/history", query, what=f"statuses of {bid or project}"):
+            rows = rows_of(answer, "instances")
             if not isinstance(rows, list):
                 raise BrokenAnswer("the marketplace sent no list of status histories")
             for row in rows:
@@ -55,28 +52,19 @@ class History(Asking):
                 notes += map(self._transport.plain, said)
                 had = found.get(story.instance)
                 found[story.instance] = replace(story, steps=had.steps + story.steps) if had else story
-            cursor = next_cursor(answer.body, before)
-            if cursor is None:
-                return list(found.values()), tuple(notes)
-        raise BrokenAnswer(f"the history of {bid or project} does not end")
+        return list(found.values()), tuple(notes)
 
     async def bids_since(self, project: str, moment: datetime) -> tuple[Seen[Bid], ...]:
         """Every bid of the project, ended ones too, that was placed after a moment: the newest first, until older.
         Raises where a page is missing."""
-        read = partial(mapping.bid, project=project)
-        gathering = self._gathering("bid", read, lambda bid: bid.fid)
-        query = {"project": project, "sort_by": "created_at", "sort_dir": "desc", "limit": str(PAGE)}
-        cursor: str | None = None
-        before: set[str] = set()
-        for _ in range(self._page_cap):
-            params = query | ({} if cursor is None else {"next_cursor": cursor})
-            answer = await self._transport.get("/spot/bids", params, what=f"newest bids of {project}")
-            gathering.add(answer.body.get("data") if isinstance(answer.body, dict) else None, answer.ticket)
-            cursor = next_cursor(answer.body, before)
-            items = gathering.listing().items
-            if cursor is None or any(seen.value.created_at <= moment for seen in items):
-                return tuple(seen for seen in items if seen.value.created_at > moment)
-        raise BrokenAnswer(f"the listing of bids of {project} does not end")
+        gathering = self._gathering("bid", partial(mapping.bid, project=project), lambda bid: bid.fid)
+        query = {"project": project, **NEWEST_FIRST, "limit": str(PAGE)}
+        async with aclosing(self._turn("/spot/bids", query, what=f"newest bids of {project}")) as pages:
+            async for answer in pages:
+                gathering.add(rows_of(answer, "data"), answer.ticket)
+                if any(seen.value.created_at <= moment for seen in gathering.listing().items):
+                    break
+        return tuple(seen for seen in gathering.listing().items if seen.value.created_at > moment)
 
     async def bids_named(self, project: str, name: str) -> tuple[Seen[Bid], ...]:
         """Every bid of that name, ended ones too: a name stays taken for good. Raises where a page is missing."""
