@@ -35,6 +35,7 @@ from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.marketplace.transport import Tickets
 from mithrild.store.database import Database
+from mithrild.watcher.archive import Archive
 from mithrild.watcher.cadence import Cadence
 from mithrild.watcher.desk import Desk
 from mithrild.watcher.watch import Watch
@@ -142,6 +143,7 @@ class App:
                 lambda: cadence.look_at_once("poll"),
                 lambda: self._config.poll.active.total_seconds(),
             ),
+            archive=Archive(marketplace, self._budget, watch.health, self._clock),
             daemon=lambda: self._facts(bound),
         )
         server = make_server(build(parts))

@@ -152,6 +152,8 @@ def _facts(bid: Object, now: float) -> list[tuple[str, str]]:
     ]
     if ended is not None:
         pairs.append(("ended", times.local(ended, now)))
+    if bid.get("recorded") is False:
+        pairs.append(("on record", "no: this is what the marketplace tells now"))
     cluster, name = bid.get("kubernetes_cluster"), bid.get("kubernetes_cluster_name")
     if cluster:
         shown = answers.words(cluster)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mithrild import __version__
-from mithrild.api.desk import Desk
+from mithrild.api.desk import Archive, Desk
 from mithrild.api.feed import Feed
 from mithrild.clock import Clock
 from mithrild.config import Config
@@ -78,6 +78,7 @@ class Parts:
     config: Callable[[], Config]
     health: Health
     desk: Desk
+    archive: Archive
     daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
 
 

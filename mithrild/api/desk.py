@@ -1,12 +1,13 @@
-"""What the API needs of whoever carries out what people ask for. The daemon's own is in the watcher."""
+"""What the API needs of whoever asks the marketplace for it. The daemon's own are in the watcher."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from pydantic import SecretStr
 
-from mithrild.fleet.model import Bid, SshKey
+from mithrild.fleet.model import Bid, Instance, Listing, SshKey
 from mithrild.fleet.order import Order, Plan, Wish
 
 
@@ -21,3 +22,11 @@ class Desk(Protocol):
     def somebody_waits(self) -> None: ...
     async def join_command(self, cluster: str) -> SecretStr | None: ...
     async def ssh_keys(self, project: str) -> tuple[SshKey, ...]: ...
+
+
+class Archive(Protocol):
+    """Whoever asks for what the record does not hold."""
+
+    async def ended(self, projects: Sequence[str], most: int | None) -> Listing[Bid]: ...
+    async def find(self, projects: Sequence[str], name_or_fid: str) -> list[Bid]: ...
+    async def instances(self, bid: Bid) -> list[Instance]: ...

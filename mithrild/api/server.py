@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mithrild.api import clusters, events, fleet, inventory, status, writes
+from mithrild.api import bids, clusters, events, fleet, inventory, status, writes
 from mithrild.api.answers import Parts, Refusal, answer, of_marketplace, refuse
 from mithrild.api.peer import PeerCheckedProtocol
 from mithrild.api.socket import BoundSocket
@@ -26,9 +26,6 @@ from mithrild.wire import API_VERSION
 
 READS: dict[str, Callable[[Parts, Request], Response]] = {
     "/status": status.show_status,
-    "/bids": fleet.list_bids,
-    "/bids/{bid:name}/history": fleet.show_history,
-    "/bids/{bid:name}": fleet.show_bid,
     "/instances": fleet.list_instances,
     "/types": inventory.list_types,
     "/clusters": clusters.list_clusters,
@@ -37,6 +34,9 @@ READS: dict[str, Callable[[Parts, Request], Response]] = {
 }
 # These may ask the marketplace, and wait for it.
 QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]] = {
+    ("GET", "/bids"): bids.list_bids,
+    ("GET", "/bids/{bid:name}/history"): bids.show_history,
+    ("GET", "/bids/{bid:name}"): bids.show_bid,
     ("POST", "/bids"): writes.place_bid,
     ("PATCH", "/bids/{bid:name}"): writes.change_bid,
     ("DELETE", "/bids/{bid:name}"): writes.cancel_bid,
@@ -63,27 +63,25 @@ register_url_convertor("name", _Name())
 def build(parts: Parts) -> ASGIApp:
     """The application. Every read runs in a thread, on a connection of its own."""
 
-    def route(path: str, handle: Callable[[Parts, Request], Response]) -> Route:
+    def route(method: str, path: str, handle: Callable[[Parts, Request], Awaitable[Response]]) -> Route:
         async def endpoint(request: Request) -> Response:
             if request.query_params.get("waiting") == "1":
                 parts.desk.somebody_waits()
-            return await asyncio.to_thread(handle, parts, request)
-
-        return Route(f"/{API_VERSION}{path}", endpoint, methods=["GET"])
-
-    def question(method: str, path: str, handle: Callable[[Parts, Request], Awaitable[Response]]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await handle(parts, request)
+            asking = handle(parts, request)
+            return await (_while_heard(request, asking) if method == "GET" else asking)
 
         return Route(f"/{API_VERSION}{path}", endpoint, methods=[method])
+
+    def in_thread(handle: Callable[[Parts, Request], Response]) -> Callable[[Parts, Request], Awaitable[Response]]:
+        return lambda parts, request: asyncio.to_thread(handle, parts, request)
 
     class Stream:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await events.stream_events(parts, scope, receive, send)
 
     routes = [Route(f"/{API_VERSION}/events/stream", Stream(), methods=["GET"])]
-    routes += [route(path, handle) for path, handle in READS.items()]
-    routes += [question(method, path, handle) for (method, path), handle in QUESTIONS.items()]
+    routes += [route("GET", path, in_thread(handle)) for path, handle in READS.items()]
+    routes += [route(method, path, handle) for (method, path), handle in QUESTIONS.items()]
     handlers = {
         Refusal: _refused,
         Unfit: _unfit,
@@ -95,6 +93,23 @@ def build(parts: Parts) -> ASGIApp:
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # invariance
     app.router.redirect_slashes = False
     return _NoBrowsers(app)
+
+
+async def _while_heard(request: Request, asking: Awaitable[Response]) -> Response:
+    """The answer, as long as somebody waits for it: for one who hung up nothing more is asked of the marketplace."""
+
+    async def hung_up() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    answering, gone = asyncio.ensure_future(asking), asyncio.ensure_future(hung_up())
+    try:
+        await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return await answering if answering.done() else Response(status_code=499)
+    finally:
+        answering.cancel()
+        gone.cancel()
+        await asyncio.gather(answering, gone, return_exceptions=True)
 
 
 class _NoBrowsers:

@@ -33,8 +33,16 @@ class Background:
         return self.types[fid].name if fid in self.types else fid
 
 
-def bid_view(record: Record[Bid], instances: Iterable[Record[Instance]], around: Background, *, ended: bool) -> Json:
-    """A bid with its instances, the oldest first. Ended instances are shown only with `ended`."""
+def bid_view(
+    record: Record[Bid],
+    instances: Iterable[Record[Instance]],
+    around: Background,
+    *,
+    ended: bool,
+    recorded: bool = True,
+) -> Json:
+    """A bid with its instances, the oldest first. Ended instances are shown only with `ended`. One that is not
+    `recorded` is shown as the marketplace tells it at this moment."""
     bid = record.value
     mine = sorted(instances, key=lambda one: (one.value.created_at, one.value.name, one.value.fid))
     statuses = [one.value.status for one in mine if not one.gone]
@@ -47,6 +55,7 @@ def bid_view(record: Record[Bid], instances: Iterable[Record[Instance]], around:
         "status": bid.status,
         "state": "terminated" if record.gone else bid_state(bid, statuses),
         "gone": record.gone,
+        "recorded": recorded,
         "since": stamp(record.since),
         "instance_type": bid.instance_type,
         "instance_type_name": around.type_name(bid.instance_type),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mithrild.api import fleet
+from mithrild.api import bids, fleet
 from mithrild.api.answers import Json, Parts, Refusal, answer
 from mithrild.fleet import order as orders
 from mithrild.fleet.model import Bid, Record
@@ -81,13 +81,13 @@ async def change_bid(parts: Parts, request: Request) -> Response:
     limit_cents = None if body.limit_price is None else orders.limit(body.limit_price)
     if limit_cents is None and body.paused is None:
         raise Refusal("bad_request", "nothing to change: give limit_price, paused or both")
-    held = await asyncio.to_thread(_live, parts, request)
+    held = await _live(parts, request)
     bid = await parts.desk.change(held, limit_cents=limit_cents, paused=body.paused)
     return answer({"bid": await asyncio.to_thread(_view, parts, bid)})
 
 
 async def cancel_bid(parts: Parts, request: Request) -> Response:
-    held = await asyncio.to_thread(_live, parts, request)
+    held = await _live(parts, request)
     bid = await parts.desk.cancel(held)
     return answer({"bid": await asyncio.to_thread(_view, parts, bid)})
 
@@ -116,9 +116,8 @@ def _project(parts: Parts, request: Request) -> str:
     return project
 
 
-def _live(parts: Parts, request: Request) -> Bid:
-    with parts.database.read() as connection:
-        held = fleet.find_bid(connection, parts, request)
+async def _live(parts: Parts, request: Request) -> Bid:
+    held = (await bids.find(parts, request)).record
     if held.gone or held.value.status == "Terminated":
         raise Refusal("conflict", f"the bid {held.value.name!r} has ended already")
     return held.value
@@ -127,8 +126,8 @@ def _live(parts: Parts, request: Request) -> Bid:
 def _view(parts: Parts, bid: Bid) -> Json:
     """As the record shows it; as the marketplace told it, where the project has not been looked at yet."""
     with parts.database.read() as connection:
-        held = next(iter(fleet.read_bid(connection, bid.fid)), Record(bid, parts.clock.now()))
-        return fleet.one_bid(connection, held, ended=True)[0]
+        held = bids.by_fid(connection, bid.fid) or Record(bid, parts.clock.now())
+        return bids.view_of(connection, held, ended=True)[0]
 
 
 def _plan_view(parts: Parts, plan: Plan) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from mithrild.marketplace.schema import Unreadable
 from mithrild.marketplace.transport import Answer, Tickets, Transport
 
 Noun = TypeVar("Noun")
+Room = Callable[[], Awaitable[None]]
 
 PAGE = 100
 # Oldest first by a time that never changes: what appears while we turn the pages comes at the end, and is
@@ -76,12 +77,16 @@ class Asking:
     ) -> Gathering[Noun]:
         return Gathering(noun, read, identity, self._transport.plain)
 
-    async def _turn(self, path: str, query: Mapping[str, str], *, what: str) -> AsyncGenerator[Answer]:
-        """One page after the other, for as long as somebody wants the next. Raises BrokenAnswer where they lead
-        nowhere, or do not end."""
+    async def _turn(
+        self, path: str, query: Mapping[str, str], *, what: str, room: Room | None = None
+    ) -> AsyncGenerator[Answer]:
+        """One page after the other, for as long as somebody wants the next. `room` is awaited before each. Raises
+        BrokenAnswer where they lead nowhere, or do not end."""
         cursor: str | None = None
         before: set[str] = set()
         for _ in range(self._page_cap):
+            if room is not None:
+                await room()
             params = {**query} if cursor is None else {**query, "next_cursor": cursor}
             answer = await self._transport.get(path, params, what=what)
             yield answer

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from mithrild.errors import BrokenAnswer
-from mithrild.fleet.model import Bid, BidEvent, Seen
+from mithrild.fleet.model import Bid, BidEvent, Listing, Seen
 from mithrild.fleet.timeline import InstanceStory
 from mithrild.marketplace import mapping
-from mithrild.marketplace.asking import PAGE, Asking, rows_of, segment
+from mithrild.marketplace.asking import PAGE, Asking, Room, rows_of, segment
 from mithrild.marketplace.schema import Unreadable
 
 NEWEST_FIRST = {"sort_by": "created_at", "sort_dir": "desc"}
@@ -65,6 +66,16 @@ class History(Asking):
                 if any(seen.value.created_at <= moment for seen in gathering.listing().items):
                     break
         return tuple(seen for seen in gathering.listing().items if seen.value.created_at > moment)
+
+    async def ended_bids(self, project: str, *, at_a_time: int, room: Room) -> AsyncGenerator[Listing[Bid]]:
+        """The bids of the project that have ended, the newest first: page after page, for as long as they are wanted.
+        `at_a_time` is 100 at most; `room` is awaited before each page."""
+        query = {"project": project, "status": "Terminated", **NEWEST_FIRST, "limit": str(at_a_time)}
+        async with aclosing(self._turn("/spot/bids", query, what=f"ended bids of {project}", room=room)) as pages:
+            async for answer in pages:
+                gathering = self._gathering("bid", partial(mapping.bid, project=project), lambda bid: bid.fid)
+                gathering.add(rows_of(answer, "data"), answer.ticket)
+                yield gathering.listing()
 
     async def bids_named(self, project: str, name: str) -> tuple[Seen[Bid], ...]:
         """Every bid of that name, ended ones too: a name stays taken for good. Raises where a page is missing."""

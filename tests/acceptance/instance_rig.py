@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -146,11 +146,11 @@ class Rig:
         self.sandbox.post(f"/sandbox/instances/{instance['fid']}/status", {"status": status})
 
     def seen(self, name: str, state: str) -> Object:
-        """The bid as the daemon shows it, once it is in this state."""
+        """The bid as the daemon has it on record, once it is in this state there."""
 
         def look() -> Object | None:
             shown: Object | None = self.daemon.get(f"/v1/bids/{name}?all_projects=1").get("bid")
-            return shown if shown and shown["state"] == state else None
+            return shown if shown and shown["recorded"] and shown["state"] == state else None
 
         return wait_for(f"{name} is {state}", look)
 
@@ -175,14 +175,20 @@ class Rig:
 
 
 @contextlib.contextmanager
-def open_rig(folder: Path, *options: str, both_projects: bool = False, configured: bool = True) -> Iterator[Rig]:
-    """With `both_projects` the daemon watches two; one of them is the configured one, unless it is not `configured`."""
+def open_rig(
+    folder: Path,
+    *options: str,
+    both_projects: bool = False,
+    configured: bool = True,
+    past: Callable[[Sandbox], None] = lambda sandbox: None,
+) -> Iterator[Rig]:
+    """With `both_projects` the daemon watches two; one of them is the configured one, unless it is not `configured`.
+    `past` is what happens before there is a daemon."""
     write_config(folder, more='projects = ["demo", "research"]' if both_projects else "")
-    with (
-        Sandbox(folder, "--paused", *options, speed=1) as sandbox,
-        Daemon(folder, sandbox, MITHRIL_PROJECT=sandbox.project if configured else "") as daemon,
-    ):
-        rig = Rig(folder, sandbox, daemon)
-        wait_for("the first sight", daemon.watched)
-        wait_for("prices and types", lambda: daemon.get("/v1/types")["types"])
-        yield rig
+    with Sandbox(folder, "--paused", *options, speed=1) as sandbox:
+        past(sandbox)
+        with Daemon(folder, sandbox, MITHRIL_PROJECT=sandbox.project if configured else "") as daemon:
+            rig = Rig(folder, sandbox, daemon)
+            wait_for("the first sight", daemon.watched)
+            wait_for("prices and types", lambda: daemon.get("/v1/types")["types"])
+            yield rig

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import wait_for
+from tests.acceptance.harness import Sandbox, wait_for
 from tests.acceptance.instance_rig import CREATE, PUBLIC_KEY, Rig, open_rig
 from tests.acceptance.vendor import Vendor, boot, need_vendor
 
@@ -21,14 +21,12 @@ BID_KEYS = {
     "created_at", "fid", "instance_quantity", "instance_type", "limit_price", "name", "project", "region", "status",
 }  # fmt: skip
 
-ENDED: dict[tuple[str, ...], set[str]] = {(): set(), ("--all",): {"Terminated"}}
-
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A bid in every status, and nothing that moves."""
+    """A bid in every status, and nothing that moves. Of the ended ones the daemon has seen one."""
     need_vendor()
-    with open_rig(tmp_path_factory.mktemp("rig"), both_projects=True) as rig:
+    with open_rig(tmp_path_factory.mktemp("rig"), both_projects=True, past=one_ended) as rig:
         rig.own_key()
         for bid in ("notebook", "eval", "train"):
             rig.sandbox.force(bid, "allocate")
@@ -36,17 +34,19 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         rig.sandbox.post("/sandbox/bids/eval/preempt", {"notice_seconds": 12 * 3600})
         rig.seen("eval", "preempting")
         rig.seen("train", "running")
+        rig.place("short")
+        assert rig.sandbox.force("short", "terminate")
+        rig.seen("short", "terminated")
         yield rig
 
 
-@pytest.fixture(scope="module")
-def before(rig: Rig) -> set[str]:
-    """The bids that had ended before; one more has ended since."""
-    ended = {bid["fid"] for bid in rig.sandbox.get("/v2/spot/bids?status=Terminated")["data"]}
-    rig.place("short")
-    assert rig.sandbox.force("short", "terminate")
-    rig.seen("short", "terminated")
-    return ended
+def one_ended(sandbox: Sandbox) -> None:
+    """A bid that ran and ended before there was a daemon. The demonstration has others, that ended days ago."""
+    sandbox.place("over", 2)
+    assert sandbox.force("over", "allocate")
+    boot(sandbox)
+    assert sandbox.force("over", "terminate")
+    boot(sandbox)
 
 
 @pytest.fixture
@@ -85,17 +85,19 @@ def no_json(text: str) -> bool:
 
 
 @pytest.mark.parametrize("flags", [(), ("--all",)])
-def test_list(rig: Rig, vendor: Vendor, before: set[str], flags: tuple[str, ...]) -> None:
+def test_list(rig: Rig, vendor: Vendor, flags: tuple[str, ...]) -> None:
     theirs = vendor.run("instance", "list", *flags, "--json")
     assert no_json(theirs.out)
     ours = rig.ml("instance", "list", *flags, "--json", "--all-projects").document()  # theirs knows of no projects
+    listed = theirs.document()["bids"]
     assert ours.keys() == {"bids"}
-    # What had ended before the daemon first looked at the project is not in its record.
-    listed = [bid for bid in theirs.document()["bids"] if bid["fid"] not in before]
     assert [bid["fid"] for bid in ours["bids"]] == [bid["fid"] for bid in listed]
-    assert {bid["status"] for bid in listed} >= {"Allocated", "Open", "Preempting", "Paused"} | ENDED[flags]
+    assert {bid["status"] for bid in listed} >= {"Allocated", "Open", "Preempting", "Paused"}
     for mine, their in zip(ours["bids"], listed, strict=True):
         same(mine, their)
+    names = {bid["name"]: bid["recorded"] for bid in ours["bids"] if bid["status"] == "Terminated"}
+    on_record = {"short": True, "over": False, "train-old": False, "first-try": False}
+    assert names == (on_record if flags else {})
 
 
 def test_info(rig: Rig, vendor: Vendor) -> None:
@@ -110,6 +112,22 @@ def test_info(rig: Rig, vendor: Vendor) -> None:
         assert one["status"] == "StatusRunning"  # no word of the API's
         same(machines[one["fid"]], one, "status")
         assert (machines[one["fid"]]["status"], machines[one["fid"]]["state"]) == ("STATUS_RUNNING", "running")
+
+
+@pytest.mark.parametrize(("name", "machines"), [("over", 2), ("train-old", 0)])
+def test_info_of_what_ended_before_the_first_look(rig: Rig, vendor: Vendor, name: str, machines: int) -> None:
+    theirs = vendor.run("instance", "info", name, "--json").document()
+    done = rig.ml("instance", "info", name, "--json")
+    ours = done.document()
+    same(ours["bid"], theirs["bid"])
+    assert (ours["bid"]["recorded"], ours["transitions"], done.err) == (False, [], "")
+    assert len(ours["instances"]) == len(theirs["instances"]) == machines
+    held = {one["fid"]: one for one in ours["instances"]}
+    for one in theirs["instances"]:
+        assert one["status"] == "StatusTerminated"  # no word of the API's
+        same(held[one["fid"]], one, "status")
+        assert held[one["fid"]]["status"] == "STATUS_TERMINATED"
+    assert rig.ml("instance", "info", ours["bid"]["fid"], "--json").document() == ours
 
 
 def test_info_by_fid_which_theirs_does_not_find(rig: Rig, vendor: Vendor) -> None:

@@ -14,11 +14,12 @@ from unittest.mock import AsyncMock
 import httpx
 
 from mithrild.api.answers import Parts
-from mithrild.api.desk import Desk
+from mithrild.api.desk import Archive, Desk
 from mithrild.api.feed import Feed
 from mithrild.api.server import build, make_server
 from mithrild.api.socket import bind
 from mithrild.config import Config, load
+from mithrild.fleet.model import Listing
 from mithrild.health import Health
 from mithrild.store.database import Database
 from mithrild.wire import SOCKET_NAME
@@ -49,6 +50,7 @@ class Api:
     client: httpx.AsyncClient
     config: Config
     desk: AsyncMock
+    archive: AsyncMock  # knows of nothing, until a test says otherwise
 
     async def get(self, path: str, **asked: Any) -> Any:
         """The answer to a question that can be answered."""
@@ -95,7 +97,10 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             client,
             config,
             AsyncMock(spec=Desk),
+            AsyncMock(spec=Archive),
         )
+        api.archive.ended.return_value = Listing(())
+        api.archive.find.return_value = api.archive.instances.return_value = []
         parts = Parts(
             database=database,
             feed=api.feed,
@@ -103,6 +108,7 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             config=lambda: api.config,
             health=api.health,
             desk=api.desk,
+            archive=api.archive,
             daemon=lambda: daemon_facts(bound.path),
         )
         server = make_server(build(parts))

@@ -78,6 +78,7 @@ def bid(number: int = 0, **changes: Any) -> Object:
         "deadline": None,
         "deadline_estimated": False,
         "gone": False,
+        "recorded": True,
         "instance_details": [instance()],
         **changes,
     }

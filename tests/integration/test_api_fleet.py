@@ -78,6 +78,7 @@ def test_bid_is_shown_with_all_its_keys(tmp_path: Path) -> None:
             "deadline": None,
             "deadline_estimated": False,
             "gone": False,
+            "recorded": True,
             "instance_details": [],
         }
         assert first == {

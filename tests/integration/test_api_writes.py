@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from mithrild.errors import AnswerLost, KeyRefused, MarketplaceError, NotFound, RequestRefused, Unreachable
 from mithrild.fleet.model import SshKey
 from mithrild.fleet.order import NameTaken, Order, Plan, Unfit, Wish
+from mithrild.store.inventory import keep_projects
 from mithrild.wire import ERROR_EXITS
 from tests.integration.api_on_socket import Api, on_socket
 from tests.integration.store_builders import PROJECT, a_bid, a_cluster, keep, poll
@@ -158,15 +159,30 @@ def test_a_join_command_is_told_only_when_it_is_asked_for_and_never_kept(tmp_pat
 
 def test_before_the_first_look_nobody_says_that_a_thing_is_not_there(tmp_path: Path) -> None:
     async def test(api: Api) -> None:
+        api.archive.find.side_effect = Unreachable("no route")
         for path in ("/bids/train", "/clusters/kube"):
             status, error = await api.refused(path)
             assert (status, error["code"]) == (502, "marketplace_away")
         api.health.key, api.health.key_message = "refused", "401"
+        api.archive.find.side_effect = KeyRefused("401")
         for path in ("/bids/train", "/clusters/kube"):
             status, error = await api.refused(path)
-            assert (status, error["code"], error["message"]) == (502, "key_refused", "401")
+            assert (status, error["code"]) == (502, "key_refused")
+            assert error["message"].endswith("401")
         keep(api.database, poll(0, a_bid()))
+        api.archive.find.side_effect = None
         assert (await api.refused("/bids/train"))[1]["code"] == "not_found"
+
+    on_socket(tmp_path, test)
+
+
+def test_before_any_project_is_known_there_is_nobody_to_ask(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        keep_projects(api.database, [])
+        status, error = await api.refused("/bids/train")
+        assert (status, error["code"]) == (502, "marketplace_away")
+        assert "nothing is known yet" in error["message"]
+        api.archive.find.assert_not_awaited()
 
     on_socket(tmp_path, test)
 

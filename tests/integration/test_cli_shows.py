@@ -78,10 +78,11 @@ def test_list_asks_for_what_was_typed(daemon: FakeDaemon) -> None:
     daemon.answers["/v1/bids"] = bids()
     ml(daemon.env(), "instance", "list", "--all", "-s", "Running", "--limit", "3", "-p", "my project/é")
     assert daemon.requests[-1].query == {
-        "state": ["running"], "all": ["1"], "limit": ["3"], "project": ["my project/é"], "details": ["0"],
+        "state": ["running"], "all": ["1"], "earlier": ["1"], "limit": ["3"], "project": ["my project/é"],
+        "details": ["0"],
     }  # fmt: skip
     ml(daemon.env(), "instance", "list", "-s", "completed")
-    assert daemon.requests[-1].query == {"state": ["completed"], "all": ["1"], "details": ["0"]}
+    assert daemon.requests[-1].query == {"state": ["completed"], "all": ["1"], "earlier": ["1"], "details": ["0"]}
     ml(daemon.env(), "instance", "list", "--all-projects")
     assert daemon.requests[-1].query == {"all_projects": ["1"], "details": ["0"]}
 

@@ -29,6 +29,8 @@ def show(args: argparse.Namespace) -> int:
     output.write(shorten(clean(title), output.room() or len(title) * 12) + "\n")
     if steps:
         output.write(timeline.table(steps, now, output.room()))
+    elif bid.get("recorded") is False:
+        output.note("nothing of this bid is on record: the daemon has not seen it itself")
     else:
         output.note("nothing is recorded of this bid yet")
     return wire.EXIT_DONE

@@ -14,17 +14,21 @@ if TYPE_CHECKING:
 
 # States by which ended bids are asked for; they imply --all.
 ENDED_STATES = ("terminated", "completed", "cancelled")
+# Seconds: the marketplace is asked for ended bids that the record does not hold, and there may be many pages of them.
+PATIENCE = 90.0
 
 
 def run(args: argparse.Namespace) -> int:
     state = args.state.lower() if args.state is not None else None
     everything = args.all or state in ENDED_STATES
-    query = [*project_query(args), ("state", state), ("all", 1 if everything else None), ("limit", args.limit)]
+    ended = 1 if everything else None
+    query = [*project_query(args), ("state", state), ("all", ended), ("earlier", ended), ("limit", args.limit)]
     if not args.json:
         query.append(("details", 0))  # the table does not show single instances
-    answer = client.get("/v1/bids", query)
+    answer = client.get("/v1/bids", query, timeout=PATIENCE if everything else None)
     bids = answers.objects(answer, "bids")
     answers.tell_freshness(answer)
+    _tell_missing(answers.part(answer, "earlier"))
     if args.json:
         output.document({"bids": bids})
     elif bids:
@@ -34,6 +38,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         output.note(_nothing(state, everything=everything))
     return wire.EXIT_DONE
+
+
+def _tell_missing(earlier: Object) -> None:
+    if earlier.get("complete") is False:
+        reason = answers.words(earlier.get("reason"), "for no reason that is known")
+        output.note(f"ended bids that are not on record could not all be asked for: {reason}")
 
 
 def _several(bids: list[Object]) -> bool:
