@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from mithrild.config.addresses import Address, check_web_address
+from mithrild.config.notifying import check_notify_address
 from mithrild.config.secrets import FileName, Source, VariableName, locate, signing_keys
 
 
@@ -24,6 +25,12 @@ def a_list_of_words(value: object) -> object:
     return value
 
 
+def a_list_of_addresses(value: object) -> object:
+    if isinstance(value, str | Mapping):  # not quoted: it may hold a token
+        raise ValueError('must be a list: ["ntfy://topic"]')
+    return value
+
+
 def check_run(run: tuple[str, ...]) -> tuple[str, ...]:
     if not run or not run[0]:
         raise ValueError('names no program: ["/path/to/program", "argument"]')
@@ -36,6 +43,24 @@ def check_run(run: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Run = Annotated[tuple[str, ...], AfterValidator(check_run), BeforeValidator(a_list_of_words)]
+
+
+def check_notify(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    if not addresses:
+        raise ValueError("must not be empty")
+    return addresses
+
+
+Notify = Annotated[tuple[Address, ...], AfterValidator(check_notify), BeforeValidator(a_list_of_addresses)]
+
+
+def notify_faults(addresses: Sequence[Address], env: Mapping[str, str]) -> Iterator[str]:
+    """What no message can be sent to. To be asked of located ones."""
+    for address in addresses:
+        try:
+            check_notify_address(address.source.read(env))
+        except ValueError as error:
+            yield f"notify: {error}"
 
 
 class Webhook(Address):
@@ -67,11 +92,10 @@ class Webhook(Address):
 
     def faults(self, env: Mapping[str, str]) -> Iterator[str]:
         """What is wrong in the files and variables that it names. To be asked of a located one."""
-        if self.source is not None:
-            try:
-                check_web_address(self.source.read(env), self.allow_http)
-            except ValueError as error:
-                yield f"webhook.{'url_file' if self.url_file else 'url_env'}: {error}"
+        try:
+            check_web_address(self.source.read(env), self.allow_http)
+        except ValueError as error:
+            yield f"webhook.{'url_file' if self.url_file else 'url_env'}: {error}"
         if self.secret is not None:
             try:
                 signing_keys(self.secret.read(env))

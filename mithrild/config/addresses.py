@@ -48,11 +48,8 @@ class Address(Table):
         return self.model_copy(update={"url_file": locate(self.url_file, home, folder, env)})
 
     @property
-    def source(self) -> Source | None:
-        """Where the address is to be read, None where it stands in `url`."""
-        if self.url is not None:
-            return None
-        return Source(Path(self.url_file) if self.url_file else None, self.url_env)
+    def source(self) -> Source:
+        return Source(Path(self.url_file) if self.url_file else None, self.url_env, self.url)
 
     @property
     def shown(self) -> str:
@@ -60,6 +57,11 @@ class Address(Table):
         if self.url is not None:
             return shown(self.url.get_secret_value())
         return f"in {self.url_file}" if self.url_file else f"in the variable {self.url_env}"
+
+    @property
+    def scheme(self) -> str:
+        """What may be shown where even the host may be a token."""
+        return self.url.get_secret_value().partition("://")[0] if self.url is not None else self.shown
 
 
 def check_web_address(url: str, allow_http: Sequence[str] = ()) -> SplitResult:

@@ -52,3 +52,5 @@ def _actions(hook: Hook) -> Iterator[str]:
         yield f"run {hook.run[0]}"
     if hook.webhook is not None:
         yield f"webhook {hook.webhook.shown}"
+    for address in hook.notify or ():
+        yield f"notify {address.scheme}"

@@ -14,13 +14,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictInt, model_validator
 
-from mithrild.config.actions import Run, Webhook, a_list
-from mithrild.config.addresses import Table
+from mithrild.config import notifying
+from mithrild.config.actions import Notify, Run, Webhook, a_list, notify_faults
+from mithrild.config.addresses import Address, Table
 from mithrild.config.durations import Age, Timeout
 from mithrild.config.filters import Match, check_on, check_pattern, counts_notices, not_empty, remarks
 from mithrild.fleet import routing
 
-ACTIONS = ("run", "webhook")  # the keys of which a hook has at least one
+ACTIONS = ("run", "webhook", "notify")  # the keys of which a hook has at least one
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -43,6 +44,7 @@ class Hook(Table):
     when: Literal["first"] | None = None
     run: Run | None = None
     webhook: Webhook | None = None
+    notify: Notify | None = None
     timeout: Timeout = timedelta(minutes=1)
     max_age: Age = timedelta(minutes=10)
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
@@ -58,12 +60,19 @@ class Hook(Table):
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What this hook does, by name: each is a delivery of its own."""
-        return tuple(kind for kind in ACTIONS if getattr(self, kind) is not None)
+        """What this hook does, by name: each is a delivery of its own. Addresses of `notify` go by their place."""
+        named = [kind for kind in ACTIONS if getattr(self, kind) is not None]
+        return (*named, *(f"notify-{place}" for place in range(2, len(self.notify or ()) + 1)))
+
+    def notified(self, action: str) -> Address:
+        """The address that `notify`, `notify-2` … stands for."""
+        assert self.notify is not None
+        return self.notify[int(action.partition("-")[2] or 1) - 1]
 
     def mark(self, action: str) -> str:
         """Tells one definition of an action from another, and nothing of what is in it."""
-        written = json.dumps(self.model_dump()[action.partition("-")[0]], default=SecretStr.get_secret_value)
+        definition = self.model_dump()[action.partition("-")[0]]
+        written = json.dumps(definition, default=SecretStr.get_secret_value)
         return sha256(written.encode()).hexdigest()[:16]
 
     def rule(self) -> routing.HookRule:
@@ -83,15 +92,20 @@ class Hook(Table):
             found["run"] = (program, *self.run[1:])
         if self.webhook is not None:
             found["webhook"] = self.webhook.located(home, folder, env)
+        if self.notify is not None:
+            found["notify"] = tuple(address.located(home, folder, env) for address in self.notify)
         return self.model_copy(update=found)
 
     def faults(self, env: Mapping[str, str]) -> list[str]:
         """What is wrong beside the words of the file, and a reason not to start. To be asked of a located hook."""
-        return [*self.webhook.faults(env)] if self.webhook else []
+        return [*(self.webhook.faults(env) if self.webhook else ()), *notify_faults(self.notify or (), env)]
 
     def remarks(self) -> list[str]:
         """What looks wrong and is no reason not to start. To be asked of a located hook."""
         found = remarks(self.on)
+        for address in self.notify or ():
+            if address.url is not None and (lack := notifying.remark(address.url.get_secret_value())) is not None:
+                found.append(f"notify: {lack}")
         if self.run is not None:
             program = Path(self.run[0])
             if not program.is_absolute():

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 
 MOST_BYTES = 64 * 1024
 SHORTEST_KEY, LONGEST_KEY = 24, 64  # bytes: what Standard Webhooks asks for
@@ -28,20 +28,23 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file (an absolute path) or a variable that holds a secret."""
+    """A file (an absolute path) or a variable that holds a secret, or the secret itself."""
 
     file: Path | None = None
     variable: str | None = None
+    text: SecretStr | None = None
 
     def read(self, env: Mapping[str, str]) -> str:
         """The secret without blanks around it. Raises ValueError, whose words are fit for a person."""
-        if self.file is not None:
+        if self.text is not None:
+            text = self.text.get_secret_value()
+        elif self.file is not None:
             # systemd lets nobody else into that folder, and what it shows as the group's right is an ACL of ours.
             safe = self.file.parent == Path(env.get("CREDENTIALS_DIRECTORY") or "/nowhere")
             text = _of_file(self.file, safe)
         else:
             text = env.get(self.variable or "", "")
-        if not text.strip():
+        if not text.strip() and self.text is None:
             raise ValueError(f"{self.file} is empty" if self.file else f"the variable {self.variable} is not set")
         return text.strip()
 

@@ -16,6 +16,9 @@ LONGEST_RETRY_GAP = 3600.0
 
 # A notice gives five minutes: these gaps put nine tries into it, most of them early.
 DEADLINE_GAPS = (2.0, 5.0, 10.0, 20.0, 40.0)
+GATHERED = "notify"  # the action whose deliveries go out together: one message of several nodes
+GATHERING = 2.0  # the longest that a message waits for more of its kind …
+GATHERING_SHARE = 0.1  # … and never longer than this part of the time left
 ROOM_FOR_A_TRY = 1.0  # a try that starts with less than this before its deadline would come to nothing
 
 
@@ -71,6 +74,11 @@ def retry_gap(
     gap = DEADLINE_GAPS[min(max(attempt, 1), len(DEADLINE_GAPS)) - 1]
     gap = min(max(gap, asked), until_deadline - ROOM_FOR_A_TRY)
     return gap if gap > 0 else None
+
+
+def gathering(until_deadline: float | None) -> float:
+    """Seconds that the first message about a node of a bid waits for those about the others."""
+    return GATHERING if until_deadline is None else min(GATHERING, max(until_deadline, 0.0) * GATHERING_SHARE)
 
 
 def request_delay(spent_times: Sequence[float], now: float, cap: int, urgent: bool) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -20,7 +20,8 @@ from mithrild.store.outbox import Claim
 
 @dataclass(frozen=True)
 class Job:
-    """One try of one delivery. `stop` is set when the daemon ends: then a try comes to its end at once."""
+    """One try of one delivery, or of several that go out together. `stop` is set when the daemon ends: then a try
+    comes to its end at once."""
 
     hook: Hook
     claim: Claim
@@ -29,8 +30,12 @@ class Job:
     @cached_property
     def event(self) -> Mapping[str, Any]:
         """The stored CloudEvents object; what changes from try to try stands in the claim."""
-        read: Mapping[str, Any] = json.loads(self.claim.body)
-        return read
+        return self.events[0]
+
+    @cached_property
+    def events(self) -> Sequence[Mapping[str, Any]]:
+        """One for each delivery that goes out together."""
+        return [json.loads(claim.body) for claim in (self.claim, *self.claim.together)]
 
 
 @dataclass(frozen=True, slots=True)

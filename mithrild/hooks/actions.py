@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mithrild.clock import Clock
 from mithrild.hooks.action import Action
+from mithrild.hooks.notify import Notify
 from mithrild.hooks.run import Run
 from mithrild.hooks.secrets import Secrets
 from mithrild.hooks.webhook import Webhooks
@@ -14,10 +15,14 @@ class Actions:
 
     def __init__(self, clock: Clock, secrets: Secrets) -> None:
         self._webhooks = Webhooks(clock, secrets)
-        self._of_kind: dict[str, Action] = {"run": Run(clock), "webhook": self._webhooks}
+        self._of_kind: dict[str, Action] = {
+            "run": Run(clock),
+            "webhook": self._webhooks,
+            "notify": Notify(clock, secrets),
+        }
 
     def named(self, action: str) -> Action:
-        return self._of_kind[action]
+        return self._of_kind[action.partition("-")[0]]
 
     async def aclose(self) -> None:
         await self._webhooks.aclose()

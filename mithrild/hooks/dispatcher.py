@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from mithrild.clock import Clock
 from mithrild.config import Hook
 from mithrild.errors import StoreError
+from mithrild.fleet.schedule import GATHERED
 from mithrild.hooks.action import Job
 from mithrild.hooks.actions import Actions
 from mithrild.hooks.ending import judge, label, news, scrubbed, summary
@@ -128,6 +129,7 @@ class Dispatcher:
                 run=self._run,
                 now=now,
                 rule=hook.rule(),
+                gather=lane[1].startswith(GATHERED),
             )
             for claim in claims:
                 task = asyncio.create_task(self._deliver(hook, claim), name=claim.id)

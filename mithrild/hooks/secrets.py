@@ -11,6 +11,7 @@ from mithrild.config.addresses import Address
 from mithrild.config.secrets import Source
 
 SHORTEST = 6  # a shorter word is in half of all texts, and is no secret
+TOKEN_LENGTH = 16
 HIDDEN = "***"
 
 
@@ -24,12 +25,12 @@ class Secrets:
     def learn(self, hooks: Iterable[Hook]) -> None:
         """Reads what these hooks name, so that none of them can print what belongs to another. Reads files."""
         for hook in hooks:
-            if hook.webhook is not None:
+            for address in (*([hook.webhook] if hook.webhook else ()), *(hook.notify or ())):
                 with suppress(ValueError):
-                    self.address(hook.webhook)
+                    self.address(address)
+            if hook.webhook is not None and hook.webhook.secret is not None:
                 with suppress(ValueError):
-                    if hook.webhook.secret is not None:
-                        self.read(hook.webhook.secret)
+                    self.read(hook.webhook.secret)
 
     def read(self, source: Source) -> str:
         """Raises ValueError, whose words hold nothing of the secret."""
@@ -39,7 +40,7 @@ class Secrets:
 
     def address(self, address: Address) -> str:
         """An address, from wherever it stands. Raises ValueError."""
-        text = self.read(address.source) if address.source else address.url.get_secret_value()  # type: ignore[union-attr]
+        text = self.read(address.source)
         self.hide(_telling_parts(text))
         return text
 
@@ -61,5 +62,16 @@ def _telling_parts(url: str) -> Iterable[str]:
         parts = urlsplit(url)
     except ValueError:
         return
-    yield from (part for part in (parts.username, parts.password, parts.query) if part)
-    yield from parts.path.split("/")
+    yield from (part for part in (parts.username, parts.password) if part)
+    # To the services of notifications a token is often what stands in the host's place.
+    places = [
+        *parts.path.split("/"),
+        parts.query,
+        *(() if parts.scheme.startswith("http") else (parts.hostname or "",)),
+    ]
+    yield from (part for part in places if _is_like_a_token(part))
+
+
+def _is_like_a_token(part: str) -> bool:
+    """Words such as "hooks" or "mithril" are in half of all texts."""
+    return len(part) >= TOKEN_LENGTH or any(sign.isdigit() for sign in part)

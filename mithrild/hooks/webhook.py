@@ -22,6 +22,7 @@ from mithrild.config.addresses import check_web_address, shown
 from mithrild.config.secrets import signing_keys
 from mithrild.fleet.event import stamp
 from mithrild.hooks.action import Job, Result
+from mithrild.hooks.patience import wait_for
 from mithrild.hooks.secrets import Secrets
 from mithrild.hooks.signing import signed_headers
 from mithrild.store.outbox import Claim
@@ -47,19 +48,18 @@ class Webhooks:
         except ValueError as error:
             return Result("retry", str(error))  # who mends the file need not mend the delivery
         posting = asyncio.create_task(self._post(url, self._headers(job.claim, keys), job.claim.body.encode()))
-        stopping = asyncio.create_task(job.stop.wait())
         seconds = min(TIMEOUT, job.hook.timeout.total_seconds())
         try:
-            await asyncio.wait({posting, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if posting.done():
-                return posting.result()
-            if job.stop.is_set():
-                return Result("interrupted", "the daemon is stopping: the answer was not waited for")
-            return Result("retry", f"{shown(url)} did not answer within {seconds:g} s")
+            match await wait_for(posting, job.stop, seconds):
+                case "done":
+                    return posting.result()
+                case "stop":
+                    return Result("interrupted", "the daemon is stopping: the answer was not waited for")
+                case "timeout":
+                    return Result("retry", f"{shown(url)} did not answer within {seconds:g} s")
         finally:
-            stopping.cancel()
             posting.cancel()
-            await asyncio.gather(posting, stopping, return_exceptions=True)
+            await asyncio.gather(posting, return_exceptions=True)
 
     async def aclose(self) -> None:
         for client in self._clients.values():

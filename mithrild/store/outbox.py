@@ -9,19 +9,21 @@ that a notice does not wait for an older delivery that is only waiting for its n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
 
 from mithrild.fleet.matching import too_little
 from mithrild.fleet.routing import HookRule, quiet
-from mithrild.fleet.schedule import LONGEST_RETRY_GAP
+from mithrild.fleet.schedule import GATHERING, LONGEST_RETRY_GAP
 from mithrild.store.database import Database
 from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
 
 LONGEST_GAP = timedelta(seconds=LONGEST_RETRY_GAP)
+GATHERED_WITHIN = timedelta(seconds=GATHERING)
 
 Lane = tuple[str, str]  # a hook and one of its actions
 
@@ -41,6 +43,7 @@ class Claim:
     tries: int  # that count, this one included
     body: str
     deadline: datetime | None
+    together: tuple[Claim, ...] = ()  # what goes out in the same message, and is settled with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +69,68 @@ def claim(
     run: str,
     now: datetime,
     rule: HookRule | None = None,
+    gather: bool = False,
 ) -> list[Claim]:
     """Takes up to `free` due deliveries of a lane, those with the nearest deadline first, and rehearsals last.
 
     On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice, or with less
     time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
-    quiet hours. What a person asked for is tried all the same.
+    quiet hours. What a person asked for is tried all the same. With `gather` each takes along what tells the same of
+    other nodes of its bid, due or still waiting for just that.
     """
+    take = partial(_take_or_put_aside, max_age=max_age, rule=rule, run=run, now=now)
     taken: list[Claim] = []
     with database.write() as connection:
         while len(taken) < free:
-            rows = connection.execute(_due(lane, now).limit(free - len(taken))).mappings().all()
+            left = free - len(taken)
+            rows = connection.execute(_due(lane, now).limit(1 if gather else left)).mappings().all()
             if not rows:
                 break
-            for row in rows:
-                late = None if row["by_hand"] else _too_late(row, max_age, now) or _kept_still(row, rule, now)
-                if late is not None:
-                    state, reason = late
-                    settle = {"state": state, "reason": reason, "finished_at": now, "next_at": None}
-                    connection.execute(update(_deliveries).where(_deliveries.c.id == row["id"]).values(settle))
-                else:
-                    taken.append(_take(connection, row, run, now))
+            claims = take(connection, rows)
+            if gather and claims and rows[0]["bid"] is not None:
+                kin = connection.execute(_kin(lane, rows[0], now)).mappings().all()
+                claims = [replace(claims[0], together=tuple(take(connection, kin)))]
+            taken += claims
+    return taken
+
+
+def _kin(lane: Lane, row: RowMapping, now: datetime) -> Any:
+    """What tells the same as this delivery, of other nodes of its bid."""
+    return _due(lane, now + GATHERED_WITHIN).where(
+        _transitions.c.bid == row["bid"],
+        _events.c.type == row["type"],
+        _deliveries.c.rehearsal.is_not_distinct_from(row["rehearsal"]),
+    )
+
+
+def _take_or_put_aside(
+    connection: Connection,
+    rows: Sequence[RowMapping],
+    *,
+    max_age: timedelta | None,
+    rule: HookRule | None,
+    run: str,
+    now: datetime,
+) -> list[Claim]:
+    taken = []
+    for row in rows:
+        late = None if row["by_hand"] else _too_late(row, max_age, now) or _kept_still(row, rule, now)
+        if late is not None:
+            state, reason = late
+            settle = {"state": state, "reason": reason, "finished_at": now, "next_at": None}
+            connection.execute(update(_deliveries).where(_deliveries.c.id == row["id"]).values(settle))
+        else:
+            taken.append(_take(connection, row, run, now))
     return taken
 
 
 def _due(lane: Lane, now: datetime) -> Any:
     mine, other = _deliveries, _deliveries.alias("other")
     attempted = select(_attempts.c.delivery).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()
-    # What was never tried is due at once, whatever the clock says: one that was set back must not hold it up.
-    # Nor may it hold up what waits for another try, whose gaps are never longer than LONGEST_GAP.
-    is_due = or_(mine.c.next_at <= now, mine.c.next_at > now + LONGEST_GAP, mine.c.attempts == 0)
+    # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
+    # at most, nor what waits for another try, whose gaps are never longer than LONGEST_GAP.
+    never_tried = and_(mine.c.attempts == 0, mine.c.next_at > now + GATHERED_WITHIN)
+    is_due = or_(mine.c.next_at <= now, mine.c.next_at > now + LONGEST_GAP, never_tried)
     earlier = and_(
         other.c.state == "pending",
         other.c.sequence < mine.c.sequence,
@@ -112,7 +147,9 @@ def _due(lane: Lane, now: datetime) -> Any:
         select(
             mine,
             _events.c.body,
+            _events.c.type,
             _notices.c.deadline,
+            _transitions.c.bid,
             attempted.label("attempted"),
             _transitions.c.occurred_at,
             _transitions.c.window_start,
@@ -179,46 +216,52 @@ def settle(
     now: datetime,
     also: Sequence[Callable[[Connection], None]] = (),
 ) -> None:
-    """Records how a try ended, after its effect. A notice that ended meanwhile ends the waiting too.
+    """Records how a try ended, after its effect, for all that went out together. A notice that ended meanwhile ends
+    the waiting too.
 
     `also`: what is to be written in the same transaction.
     """
     with database.write() as connection:
-        connection.execute(
-            update(_attempts)
-            .where(_attempts.c.delivery == claim.id, _attempts.c.number == claim.number)
-            .values(
-                ended_at=now,
-                outcome=outcome.outcome,
-                exit_code=outcome.exit_code,
-                signal=outcome.signal,
-                reason=outcome.reason,
-                output=outcome.output,
-            )
-        )
-        state, reason, next_at = outcome.state, outcome.reason, outcome.next_at
-        if state == "pending":
-            over = connection.execute(
-                select(_notices.c.ended_how)
-                .join(_deliveries, _deliveries.c.notice == _notices.c.sequence)
-                .where(_deliveries.c.id == claim.id, _notices.c.ended_at.is_not(None))
-            ).scalar()
-            if over is not None:
-                state, reason, next_at = "superseded", f"the notice is over: {over}", None
-        connection.execute(
-            update(_deliveries)
-            .where(_deliveries.c.id == claim.id, _deliveries.c.lease == run)
-            .values(
-                state=state,
-                reason=reason,
-                lease=None,
-                next_at=next_at,
-                finished_at=None if state == "pending" else now,
-                attempts=_deliveries.c.attempts - (0 if outcome.counts else 1),
-            )
-        )
+        for one in (claim, *claim.together):
+            _settle(connection, one, outcome, run, now)
         for write in also:
             write(connection)
+
+
+def _settle(connection: Connection, claim: Claim, outcome: Outcome, run: str, now: datetime) -> None:
+    connection.execute(
+        update(_attempts)
+        .where(_attempts.c.delivery == claim.id, _attempts.c.number == claim.number)
+        .values(
+            ended_at=now,
+            outcome=outcome.outcome,
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            reason=outcome.reason,
+            output=outcome.output,
+        )
+    )
+    state, reason, next_at = outcome.state, outcome.reason, outcome.next_at
+    if state == "pending":
+        over = connection.execute(
+            select(_notices.c.ended_how)
+            .join(_deliveries, _deliveries.c.notice == _notices.c.sequence)
+            .where(_deliveries.c.id == claim.id, _notices.c.ended_at.is_not(None))
+        ).scalar()
+        if over is not None:
+            state, reason, next_at = "superseded", f"the notice is over: {over}", None
+    connection.execute(
+        update(_deliveries)
+        .where(_deliveries.c.id == claim.id, _deliveries.c.lease == run)
+        .values(
+            state=state,
+            reason=reason,
+            lease=None,
+            next_at=next_at,
+            finished_at=None if state == "pending" else now,
+            attempts=_deliveries.c.attempts - (0 if outcome.counts else 1),
+        )
+    )
 
 
 def unfinished_leases(database: Database) -> list[str]:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mithrild.fleet import event as events
 from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Notice, Thing, Transition
 from mithrild.fleet.routing import HookRule, Outlook, route
+from mithrild.fleet.schedule import GATHERED, gathering
 from mithrild.store import read, silences
 from mithrild.store.rows import notice_row, to_row, transition_row
 from mithrild.store.tables import (
@@ -116,6 +117,10 @@ def write_events(
             }
         )
         facts = events.facts(body, step, now, ahead)
+        # The first message about a node of a bid waits a moment for the others of its kind.
+        alone = step.kind != "instance" or step.bid is None
+        left = None if facts.left is None else facts.left.total_seconds()
+        waits = timedelta(seconds=0.0 if alone else gathering(left))
         for verdict in route(facts, rules, replace(outlook, taken=taken.by(step))):
             if verdict.outcome == "no":
                 continue
@@ -123,6 +128,7 @@ def write_events(
                 taken.add(verdict.hook, step, sequence, body["id"])
             for action in actions[verdict.hook]:
                 held = verdict.of(action)
+                due = now + (waits if action.startswith(GATHERED) else timedelta(0))
                 deliveries.append(
                     {
                         "id": delivery_id(body["id"], verdict.hook, action),
@@ -134,7 +140,7 @@ def write_events(
                         "state": "pending" if held is None else "skipped",
                         "attempts": 0,
                         "created_at": now,
-                        "next_at": now if held is None else None,
+                        "next_at": due if held is None else None,
                         "finished_at": None if held is None else now,
                         "reason": held,
                     }

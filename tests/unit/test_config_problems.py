@@ -99,7 +99,7 @@ IN_FILE: list[tuple[str, str]] = [
     (hook(on='["*.zz"]'), 'hook "h": on: "*.zz" takes in no event'),
     (hook(on='["hook*"]'), '"hook*" takes in no event: news of hooks needs a pattern that begins with "hook."'),
     (hook(on='[""]'), 'hook "h": on: unknown event ""'),
-    (hook(run=""), 'hook "h": no action: add one of run, webhook'),
+    (hook(run=""), 'hook "h": no action: add one of run, webhook, notify'),
     (hook(run='"echo hello"'), f'hook "h": run: {RUN_LIST}'),
     (hook(run="[]"), 'hook "h": run: names no program'),
     (hook(run='[""]'), 'hook "h": run: names no program'),
@@ -107,6 +107,15 @@ IN_FILE: list[tuple[str, str]] = [
     (hook(run='["~other/x"]'), 'hook "h": run: "~other/x": the program must be an absolute path'),
     (hook(run='["/bin/sh", "a\\u0000b"]'), 'hook "h": run: a NUL character'),
     (hook(run='["/bin/sh", 5]'), 'hook "h": run: must be text in quotes'),
+    (hook(notify='"ntfy://s3cret"'), 'hook "h": notify: must be a list: ["ntfy://topic"]'),
+    (hook(notify="[]"), 'hook "h": notify: must not be empty'),
+    (hook(notify="[5]"), 'hook "h": notify: must be an address in quotes, or a table'),
+    (hook(notify='["s3cret"]'), 'hook "h": notify: must be an address such as ntfy://topic'),
+    (hook(notify='["nfty://s3cret"]'), 'notify: there is no service "nfty://" (did you mean "ntfy://"?)'),
+    (hook(notify='["slack://s3cret"]'), 'notify: what follows "slack://" is not as that service wants it'),
+    (hook(notify='["https://example.org/s3cret"]'), 'notify: no service is known at this "https://" address'),
+    (hook(notify='["desktop://", { url_env = "NONE" }]'), 'hook "h": notify: the variable NONE is not set'),
+    (hook(notify='[{ url_fiel = "x" }]'), 'hook "h": notify.url_fiel: unknown key (did you mean "url_file"?)'),
     (hook(webhook='"http://example.org/x"'), 'hook "h": webhook: must begin with https:// (for plain http, name its'),
     (hook(webhook='"https://"'), 'hook "h": webhook: must be an address such as https://example.org/hook'),
     (hook(webhook='"https://host:99999"'), 'hook "h": webhook: not an address that can be read'),
@@ -202,6 +211,7 @@ def test_a_problem_in_the_file_is_one_line_with_file_and_key(tmp_path: Path, tom
     assert said.startswith("config.toml: ")
     assert line in said
     assert said.isprintable()
+    assert "s3cret" not in said
 
 
 IN_ENVIRONMENT: list[tuple[str, str, str]] = [

@@ -46,7 +46,9 @@ def uncommented() -> str:
 
 def loaded(folder: Path) -> Config:
     """The example with everything in it uncommented, and the files that it names."""
-    for name, text in (("config.toml", uncommented()), ("record.secret", SECRET)):
+    files = {"config.toml": uncommented(), "record.secret": SECRET, ".config/mithrild/slack.url": "slack://a/b/c"}
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     return load(folder / "config.toml", {"HOME": str(folder), "PATH": ""})
