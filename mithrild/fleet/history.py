@@ -50,11 +50,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """`times` and `positions` by sequence, of rows that stand; and what nobody saw, each with its position."""
+    """`times` and `positions` by sequence, of rows that stand; and what nobody saw, each with its position. `more`: the
+    story goes on from what the record holds."""
 
     times: Mapping[int, datetime]
     positions: Mapping[int, datetime]
     added: tuple[tuple[Transition, datetime], ...] = ()
+    more: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.times or self.positions or self.added)
@@ -79,11 +81,12 @@ def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, now: 
         subject = replace(subject, start=before[-1].after if before else subject.start)
         line = line[len(before) :]
     _join(line, times)
+    known = len(line)
     if subject.present is not None:
         # What the record holds is how it ends: what leads away from there is the next poll's to see.
         while line and isinstance(line[-1], Told) and line[-1].after != subject.present:
             line.pop()
-    return _write(subject, line, rows, times, now)
+    return replace(_write(subject, line, rows, times, now), more=len(line) < known)
 
 
 def _from_first_sight(line: list[Row | Told]) -> list[Row | Told]:
@@ -165,7 +168,7 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
     The notice of a bid ran out when its instances went on from PREEMPTING to a stop; where they ran on, it was taken
     back. Where no instance tells, nothing is inferred.
     """
-    steps = list(story)
+    steps: list[Told] = []
     ends = sorted(
         after.at
         for one in instances
@@ -173,6 +176,7 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
         if before.after == "STATUS_PREEMPTING" and after.after in _STOPS
     )
     for at, told in enumerate(story):
+        steps.append(told)
         if told.after != "Preempting":
             continue
         limit = story[at + 1].at if at + 1 < len(story) else None
@@ -180,8 +184,7 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
         # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice.
         if stopped is not None and (stopped != limit or story[at + 1].after == "Allocated"):
             steps.append(Told("Open", stopped))
-    # Allocated again at the very moment at which the notice ran out: it opened first.
-    return sorted(steps, key=lambda told: (told.at, told.after != "Open"))
+    return steps
 
 
 _STOPS = tuple(

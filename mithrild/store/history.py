@@ -19,7 +19,7 @@ from mithrild.fleet.model import Bid, Fleet, Instance, Kind, Notice, Record, Tra
 from mithrild.fleet.notices import NOTICE
 from mithrild.fleet.routing import HookRule
 from mithrild.fleet.timeline import Row, Told
-from mithrild.store import read
+from mithrild.store import read, wishes
 from mithrild.store.database import Database
 from mithrild.store.record import Recorded
 from mithrild.store.tables import DeliveryRow, NoticeRow, TransitionRow, table_of
@@ -32,7 +32,7 @@ _transitions, _notices, _deliveries = table_of(TransitionRow), table_of(NoticeRo
 class Remembered:
     """What the marketplace remembers of one bid: its own steps, and those of its instances by fid.
 
-    `unseen`: things that the record does not hold and that have ended, as the marketplace shows them. What lives is
+    `unseen`: instances that the record does not hold and that have ended, as the marketplace shows them. What lives is
     the polls' to see. `ahead` is the marketplace's clock minus ours.
     """
 
@@ -41,53 +41,75 @@ class Remembered:
     bid_steps: Sequence[Told]
     instance_steps: Mapping[str, Sequence[Told]]
     limit_steps: Sequence[Told] = ()  # the limit price, as it was placed and at each change
-    unseen: Sequence[Bid | Instance] = ()
+    unseen: Sequence[Instance] = ()
     ahead: timedelta = timedelta(0)
+    asked: int = 0  # the newest transition of the bid when this was asked for
 
 
 def write_history(
     database: Database, told: Remembered, rules: Sequence[HookRule], *, host: str, now: datetime
 ) -> Recorded:
-    """Commits what nobody saw, and the times of what was seen. Doing it again adds nothing."""
-    named = {told.bid, *told.instance_steps}
+    """Commits what nobody saw, and the times of what was seen. Doing it again adds nothing.
+
+    The bid is no longer due, unless it changed while the question was under way or its story goes on from what the
+    record holds: then it stays so, and the answer says it.
+    """
     with database.write() as connection:
         cursor = read.project(connection, told.project)
-        if cursor["baseline_at"] is None:
+        known = read.one_bid(connection, told.bid, told.instance_steps)
+        if cursor["baseline_at"] is None or told.bid not in known.bids:
             return Recorded()  # nothing was ever seen, so nothing was missed
-        known = read.fleet(connection, told.project, also=named)
         fresh = _fresh(told, known, cursor["baseline_at"] + told.ahead)
         steps: list[tuple[Transition, datetime]] = []
+        more = False
         for subject, story in _subjects(told, known, fresh, _begun(connection, told.bid, told.ahead)):
             merged = merge(subject, _rows(connection, subject), story, now=now)
             _tell_times(connection, merged)
             steps += merged.added
+            more |= merged.more
         put_fleet(connection, fresh)
         steps.sort(key=lambda entry: entry[1])
         written = write_transitions(connection, [step for step, _ in steps], places=[place for _, place in steps])
         deliveries = 0
         if written:
-            around = _around(connection, told.project, cursor["name"], named)
+            around = _around(connection, told, cursor["name"])
             for sequence, step in written:
                 deliveries += _tell(connection, database.id, host, rules, sequence, step, around, now, told.ahead)
-    return Recorded(tuple(written), len(written), deliveries)
+        if more:
+            wishes.want(connection, told.bid)
+        else:
+            wishes.answered(connection, told.bid, told.asked)
+    return Recorded(tuple(written), len(written), deliveries, wishes=more)
+
+
+def keep_ended(
+    database: Database, project: str, bids: Iterable[Bid], *, until: datetime, ahead: timedelta = timedelta(0)
+) -> None:
+    """Bids that were placed and ended without anybody's seeing them become records, of which is to be asked what they
+    went through. `until`: of those that were placed before, by our clock, no other is unknown."""
+    with database.write() as connection:
+        begun = read.project(connection, project)["baseline_at"]
+        if begun is None:
+            return
+        ended = {bid.fid: Record(bid, bid.deactivated_at or bid.created_at) for bid in bids}
+        # What ended before the first sight of the project is no news.
+        fresh = {fid: one for fid, one in ended.items() if one.since > begun + ahead}
+        for fid in read.known_bids(connection, fresh):
+            del fresh[fid]
+        put_fleet(connection, Fleet(fresh))
+        wishes.want(connection, *fresh)
+        wishes.swept(connection, project, until)
 
 
 def _fresh(told: Remembered, known: Fleet, begun: datetime) -> Fleet:
-    """Records of what ended unseen, after the first sight of the project: what came before is no news."""
-
-    def since(steps: Sequence[Told], thing: Bid | Instance) -> datetime:
-        return steps[-1].at if steps else thing.created_at
-
-    bids, instances = {}, {}
+    """Records of instances that ended unseen, after the first sight of the project: what came before is no news."""
+    fresh = {}
     for one in told.unseen:
-        if isinstance(one, Bid) and one.fid not in known.bids:
-            bids[one.fid] = Record(one, since(told.bid_steps, one))
-        elif isinstance(one, Instance) and one.fid not in known.instances:
-            instances[one.fid] = Record(one, since(told.instance_steps.get(one.fid, ()), one))
-    return Fleet(
-        {fid: one for fid, one in bids.items() if one.since > begun},
-        {fid: one for fid, one in instances.items() if one.since > begun},
-    )
+        steps = told.instance_steps.get(one.fid)
+        since = steps[-1].at if steps else one.created_at
+        if one.fid not in known.instances and since > begun:
+            fresh[one.fid] = Record(one, since)
+    return Fleet(instances=fresh)
 
 
 def _subjects(
@@ -98,13 +120,14 @@ def _subjects(
     stories: list[tuple[Kind, str, Sequence[Told]]] = [("bid", told.bid, told.bid_steps)]
     stories += [("instance", fid, story) for fid, story in sorted(told.instance_steps.items())]
     for kind, fid, story in stories:
-        if fid in held and not held[fid].gone:
-            yield Subject(kind, fid, told.project, told.bid, held[fid].value.status), story
-        elif fid in fresh.bids or fid in fresh.instances:
+        if fid in held:
+            present = "gone" if held[fid].gone else held[fid].value.status
+            yield Subject(kind, fid, told.project, told.bid, present), story
+        elif fid in fresh.instances:
             yield Subject(kind, fid, told.project, told.bid, None), story
-    if told.limit_steps and (bid := {**known.bids, **fresh.bids}.get(told.bid)) is not None:
+    if told.limit_steps:
         first, *changes = told.limit_steps
-        present = bid.value.limit_price
+        present = known.bids[told.bid].value.limit_price
         yield Subject("bid", told.bid, told.project, told.bid, present, "limit_price", begun, first.after), changes
 
 
@@ -149,14 +172,14 @@ def _tell_times(connection: Connection, merged: Merge) -> None:
             connection.execute(update(_transitions).where(_transitions.c.sequence == bindparam("its_sequence")), some)
 
 
-def _around(connection: Connection, project: str, name: str, named: set[str]) -> events.Surroundings:
-    fleet = read.fleet(connection, project, also=named)
+def _around(connection: Connection, told: Remembered, name: str) -> events.Surroundings:
+    fleet = read.one_bid(connection, told.bid, told.instance_steps)
     return events.Surroundings(
         fleet=fleet,
         of_bid=events.group_by_bid(fleet),
         market=read.market(connection),
         type_names={fid: one.name for fid, one in read.instance_types(connection).items()},
-        project_names={project: name},
+        project_names={told.project: name},
     )
 
 

@@ -71,6 +71,36 @@ def live_counts(connection: Connection) -> dict[str, int]:
     }
 
 
+def live_bids(connection: Connection, project: str) -> list[str]:
+    """The bids of a project of which something may still come."""
+    return list(connection.execute(select(_bids.c.fid).where(_bids.c.project == project, _bids.c.live)).scalars())
+
+
+def known_bids(connection: Connection, fids: Iterable[str]) -> set[str]:
+    """Those of these bids that the record holds."""
+    return _known(connection, _bids, fids)
+
+
+def known_instances(connection: Connection, fids: Iterable[str]) -> set[str]:
+    """Those of these instances that the record holds."""
+    return _known(connection, _instances, fids)
+
+
+def _known(connection: Connection, table: Table, fids: Iterable[str]) -> set[str]:
+    known: set[str] = set()
+    for some in chunks(list(fids)):
+        known |= set(connection.execute(select(table.c.fid).where(table.c.fid.in_(some))).scalars())
+    return known
+
+
+def one_bid(connection: Connection, bid: str, instances: Iterable[str] = ()) -> Fleet:
+    """One bid with all its instances that the record holds, ended ones too, and those that are named."""
+    held = instances_of(connection, [bid])
+    for some in chunks([fid for fid in instances if fid not in held]):
+        held |= _things(connection, Instance, select(_instances).where(_instances.c.fid.in_(some)))
+    return Fleet(_things(connection, Bid, select(_bids).where(_bids.c.fid == bid)), held)
+
+
 def instances_of(connection: Connection, bids: Iterable[str]) -> dict[str, Record[Instance]]:
     found: dict[str, Record[Instance]] = {}
     for some in chunks(list(bids)):

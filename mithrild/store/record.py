@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
@@ -17,7 +17,7 @@ from mithrild.fleet.diff import Stamp, apply, diff
 from mithrild.fleet.model import Fleet, Kind, Notice, Snapshot, Transition
 from mithrild.fleet.notices import NoticeChanges, follow
 from mithrild.fleet.routing import HookRule
-from mithrild.store import read
+from mithrild.store import read, wishes
 from mithrild.store.database import Database
 from mithrild.store.rows import notice_row
 from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
@@ -34,6 +34,7 @@ class Recorded:
     events: int = 0
     deliveries: int = 0
     first_sight: frozenset[Kind] = field(default_factory=frozenset)
+    wishes: bool = False  # whether the marketplace is now to be asked for what nobody saw
 
 
 def record(
@@ -44,16 +45,17 @@ def record(
     host: str,
     window: Stamp,
     changed: bool = True,
+    pause: timedelta = timedelta.max,
 ) -> Recorded:
     """Commits what a poll saw. `window` tells when each subject was last looked at by this process, None if
     it was not: then the project's last whole poll counts. With `changed` False the caller has seen that the
-    snapshot is what the record holds: only the poll cursor moves."""
+    snapshot is what the record holds: only the poll cursor moves. A complete poll that was begun more than `pause`
+    after the one before it leaves a gap, which is to be looked back at."""
     with database.write() as connection:
         cursor = read.project(connection, seen.project)
         fresh, seen = _first_sight(cursor, seen)
         if not changed and not fresh:
-            _write_cursor(connection, seen, fresh)
-            return Recorded()
+            return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause))
         known = read.fleet(connection, seen.project, also=_named(seen))
         standing = read.open_notices(connection, seen.project)
 
@@ -90,8 +92,10 @@ def record(
                 openings=openings,
                 ahead=seen.ahead,
             )
-        _write_cursor(connection, seen, fresh)
-    return Recorded(tuple(steps), len(news), deliveries, fresh)
+        wanted = wishes.changed(steps)
+        wishes.want(connection, *wanted)
+        gap = _write_cursor(connection, seen, cursor, fresh, pause)
+    return Recorded(tuple(steps), len(news), deliveries, fresh, bool(wanted) or gap)
 
 
 def record_condition(database: Database, step: Transition, rules: Sequence[HookRule], *, host: str) -> bool:
@@ -181,14 +185,22 @@ def _supersede(connection: Connection, ended: Sequence[Notice], now: datetime) -
     connection.execute(update(_deliveries).where(*queued), rows)
 
 
-def _write_cursor(connection: Connection, seen: Snapshot, fresh: frozenset[Kind]) -> None:
+def _write_cursor(
+    connection: Connection, seen: Snapshot, cursor: RowMapping, fresh: frozenset[Kind], pause: timedelta
+) -> bool:
+    """Moves the poll cursor. Whether it moved over a gap."""
     marks = {"bid": "bids_polled_at", "instance": "instances_polled_at", "cluster": "clusters_polled_at"}
     values = {marks[kind]: seen.asked_at for kind in seen.whole}
+    gap = None
     if seen.complete:
         values["polled_at"] = seen.asked_at
+        gap = wishes.gap_before(cursor, seen.asked_at, pause)
+    if gap is not None:
+        values |= {"gap_since": gap.since, "gap_until": gap.until}
     if "bid" in fresh:
-        values["baseline_at"] = seen.observed_at
+        values["baseline_at"] = values["swept_at"] = seen.observed_at
     if "cluster" in fresh:
         values["clusters_baseline_at"] = seen.observed_at
     if values:
         connection.execute(update(_projects).where(_projects.c.fid == seen.project).values(values))
+    return gap is not None

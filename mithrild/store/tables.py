@@ -55,8 +55,11 @@ class ProjectRow(SQLModel, table=True):
     bids_polled_at: datetime | None = Field(default=None, sa_type=Moment)
     instances_polled_at: datetime | None = Field(default=None, sa_type=Moment)
     clusters_polled_at: datetime | None = Field(default=None, sa_type=Moment)
-    # Since when nobody has looked at the whole project, None once the marketplace's history was laid over that time.
+    # From when to when nobody looked at the whole project; None once the marketplace's history was laid over it.
     gap_since: datetime | None = Field(default=None, sa_type=Moment)
+    gap_until: datetime | None = Field(default=None, sa_type=Moment)
+    # Of bids placed before this moment none is unknown any more, also if nobody saw it live.
+    swept_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class _Tracked(SQLModel):
@@ -76,7 +79,11 @@ class _Tracked(SQLModel):
 
 class BidRow(_Tracked, table=True):
     __tablename__ = "bids"
-    __table_args__ = (Index("bids_live", "project", "live"), Index("bids_name", "name"))
+    __table_args__ = (
+        Index("bids_live", "project", "live"),
+        Index("bids_name", "name"),
+        Index("bids_due", "history_due", "project"),
+    )
     instance_quantity: int
     instance_type: str
     limit_price: str

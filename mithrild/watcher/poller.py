@@ -39,7 +39,6 @@ class Tick:
 
     complete: bool
     busy: bool = False
-    last: datetime | None = None  # when the last complete look before this one was begun
     trouble: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
 
@@ -65,7 +64,7 @@ class Poller:
         """Raises MarketplaceError if nothing at all could be learned, StoreError if it could not be kept."""
         trouble = Trouble()
         seen = self._snapshot()
-        known, notices, unseen, last = await asyncio.to_thread(self._load)
+        known, notices, unseen = await asyncio.to_thread(self._load)
         seen = await self._sight.see_bids(seen, known, trouble)
         seen = await self._sight.see_instances(seen, known, trouble)
         if "fleet" in unseen:
@@ -84,13 +83,13 @@ class Poller:
             record.value.status in ("Allocated", "Preempting") or not at_rest(record.value, statuses)
             for record in after.bids.values()
         )
-        return Tick(seen.complete, busy, last, trouble.lines, trouble.set_aside)
+        return Tick(seen.complete, busy, trouble.lines, trouble.set_aside)
 
     async def poll_clusters(self) -> Tick:
         """The clusters of the project: seldom, since little hangs on them."""
         trouble = Trouble()
         seen = self._snapshot()
-        known, _, unseen, _ = await asyncio.to_thread(self._load)
+        known, _, unseen = await asyncio.to_thread(self._load)
         seen = await self._sight.see_clusters(seen, known, trouble)
         if "clusters" in unseen:
             seen = self._doubt("clusters", seen, trouble)
@@ -110,13 +109,13 @@ class Poller:
         """Now all of it has been seen; and by then the answers have told what the marketplace's clock shows."""
         return replace(seen, observed_at=self._clock.now(), ahead=clear(self._marketplace.skew))
 
-    def _load(self) -> tuple[Fleet, Mapping[str, Notice], set[str], datetime | None]:
-        """What the record holds, its open notices, what still waits for its first sight, and the last complete look."""
+    def _load(self) -> tuple[Fleet, Mapping[str, Notice], set[str]]:
+        """What the record holds, its open notices, and what still waits for its first sight."""
         with self._database.read() as connection:
             fleet, notices = read.fleet(connection, self.project), read.open_notices(connection, self.project)
             cursor = read.project(connection, self.project)
         marks = {"fleet": "baseline_at", "clusters": "clusters_baseline_at"}
-        return fleet, notices, {what for what, mark in marks.items() if cursor[mark] is None}, cursor["polled_at"]
+        return fleet, notices, {what for what, mark in marks.items() if cursor[mark] is None}
 
     def _doubt(self, what: str, seen: Snapshot, trouble: Trouble) -> Snapshot:
         """A first sight that shows its own gaps is none: nothing of it is whole."""

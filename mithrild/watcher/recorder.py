@@ -29,17 +29,26 @@ class Recorder:
     """The one way from an observation into the record.
 
     Tickets are compared in memory: no answer outlives the process that asked for it, so none needs a row.
-    `on_commit` is called, in the event loop, after each commit that added something.
+    `on_commit` is called, in the event loop, after each commit that added something. `pause` is how long nobody may
+    look without its being a gap; a process begins with one, however short it was.
     """
 
     def __init__(
-        self, database: Database, rules: Callable[[], Sequence[HookRule]], host: str, on_commit: Callable[[], None]
+        self,
+        database: Database,
+        rules: Callable[[], Sequence[HookRule]],
+        host: str,
+        on_commit: Callable[[], None],
+        *,
+        pause: Callable[[], timedelta] = lambda: timedelta.max,
     ) -> None:
         self._database, self._rules, self._host, self._on_commit = database, rules, host, on_commit
+        self._pause = pause
+        self._looked: set[str] = set()  # the projects of which this process has seen all at least once
         self._newest: dict[str, tuple[int, datetime]] = {}  # fid -> (ticket, when its poll was begun)
         self._pruned = 1000
         self._turn = asyncio.Lock()
-        self.on_steps: Callable[[str, set[str]], None] = lambda project, bids: None  # after each commit that saw some
+        self.on_wish: Callable[[], None] = lambda: None  # something is to be looked back at
 
     async def record(self, seen: Snapshot, *, changed: bool = True) -> Recorded:
         """Commits a snapshot. `changed` is False for one that showed just what the record holds: then only the
@@ -68,7 +77,7 @@ class Recorder:
 
     def _names(self, told: Remembered) -> dict[str, str]:
         with self._database.read() as connection:
-            fleet = read.fleet(connection, told.project, also={told.bid, *told.instance_steps})
+            fleet = read.one_bid(connection, told.bid, told.instance_steps)
         return {fid: one.value.name for group in (fleet.bids, fleet.instances) for fid, one in group.items()}
 
     async def _record(self, seen: Snapshot, changed: bool) -> Recorded:
@@ -79,7 +88,10 @@ class Recorder:
                 instances=self._newer(seen.instances),
                 clusters=self._newer(seen.clusters),
             )
-            added = await asyncio.to_thread(self._commit, seen, self._rules(), changed)
+            pause = self._pause() if seen.project in self._looked else timedelta(0)
+            added = await asyncio.to_thread(self._commit, seen, self._rules(), changed, pause)
+            if seen.complete:
+                self._looked.add(seen.project)
             for group in (seen.bids, seen.instances, seen.clusters):
                 for fid, item in group.items():
                     self._newest[fid] = (item.ticket, seen.asked_at)
@@ -91,10 +103,11 @@ class Recorder:
             _tell(step, _name(step, seen))
         if added.steps:
             self._on_commit()
-            self.on_steps(seen.project, {step.bid for _, step in added.steps if step.bid and not step.baseline})
+        if added.wishes:
+            self.on_wish()
         return added
 
-    def _commit(self, seen: Snapshot, rules: Sequence[HookRule], changed: bool) -> Recorded:
+    def _commit(self, seen: Snapshot, rules: Sequence[HookRule], changed: bool, pause: timedelta) -> Recorded:
         return record(
             self._database,
             seen,
@@ -102,6 +115,7 @@ class Recorder:
             host=self._host,
             window=lambda fid: self._newest.get(fid, (0, None))[1],
             changed=changed,
+            pause=pause,
         )
 
     def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:

@@ -34,9 +34,9 @@ from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import inventory
 from mithrild.store.database import Database
-from mithrild.watcher.backfill import Backfill
 from mithrild.watcher.cadence import Beat, Cadence
 from mithrild.watcher.conditions import Condition, Conditions
+from mithrild.watcher.looking_back import LookingBack
 from mithrild.watcher.poller import Poller, Tick
 from mithrild.watcher.projects import find_projects
 from mithrild.watcher.recorder import Recorder
@@ -46,7 +46,6 @@ KEY_AGAIN = 300.0  # seconds until a refused key is tried once more, on /me
 DISK_AGAIN = 2.0  # seconds until the next poll after one that could not be kept
 # A pause of the polls that is no gap: three of them, and never less than this many seconds.
 GAP = 20.0
-LOOK_BACK_AGAIN = 30.0
 UNREACHABLE_AFTER = timedelta(minutes=2)
 
 
@@ -70,18 +69,25 @@ class Watch:
         self._database, self._cadence, self._clock = database, cadence, clock
         self._on_foreign_account = on_foreign_account
         self.health = Health()
-        self.recorder = Recorder(database, self._rules, host, on_commit)
+        self.recorder = Recorder(database, self._rules, host, on_commit, pause=self._pause)
         self._conditions = Conditions(database, config().api_url, self._rules, host, on_commit)
         self._trouble = Trouble("marketplace", clock)
         self._disk = Trouble("record", clock)
         self.pollers: list[Poller] | None = None  # None until we know whose key this is
         self._failures = 0
-        self.backfills: dict[str, Backfill] = {}  # by project
-        self._looked: set[str] = set()  # the projects of which this process has seen all at least once
-        self.recorder.on_steps = self._stepped
+        self._took = 0.0  # seconds, the last poll
         self._good_key: SecretStr | None = None  # the last one that was this account's
         self._generation = 0  # counts the keys
         self.rounds = Rounds(config, marketplace, database, clock, self.health, self._away)
+        self.looking_back = LookingBack(
+            marketplace,
+            budget,
+            database,
+            self.recorder,
+            cadence,
+            clock,
+            away=lambda: self.health.key != "ok" or self._away(),
+        )
 
     def begin(self) -> None:
         self._cadence.add(Beat("poll", self.poll))
@@ -102,7 +108,7 @@ class Watch:
 
     async def poll(self) -> float:
         """One tick of every project. Returns the seconds until the next."""
-        spent = self._budget.total
+        spent, begun = self._budget.total, self._clock.monotonic()
         failures: list[MarketplaceError] = []
         ticks: list[Tick] = []
         wait = None
@@ -110,9 +116,6 @@ class Watch:
             if self.pollers is None or self.health.key != "ok":
                 await self._get_to_know()
             answers = await asyncio.gather(*(poller.tick() for poller in self.pollers or ()), return_exceptions=True)
-            pairs = list(zip(self.pollers or (), answers, strict=True))
-            # At once, whatever came of the other projects: a gap that is forgotten is never looked at.
-            self._mind_gaps([(poller.project, one) for poller, one in pairs if isinstance(one, Tick)])
             for answer in answers:
                 if isinstance(answer, Tick):
                     ticks.append(answer)
@@ -154,6 +157,7 @@ class Watch:
         )
         if not self._failures and wait is None:
             self.health.usual = self.health.interval
+        self._took = self._clock.monotonic() - begun
         return self.health.interval
 
     async def stop(self) -> None:
@@ -195,12 +199,11 @@ class Watch:
             raise MarketplaceError(str(error)) from None
         await asyncio.to_thread(inventory.keep_projects, self._database, projects)
         self.pollers = [self._poller(project) for project in projects]
-        self.backfills = {project.fid: self._backfill(project) for project in projects}
         logger.info("watching {}", ", ".join(f"{project.name} ({project.fid})" for project in projects))
         # These run beside the first look at bids, which waits for none of them.
         for beat in self.rounds.beats(self.pollers):
             self._cadence.add(beat)
-        self._cadence.add(Beat("history", self.look_back))
+        self.looking_back.begin([project.fid for project in projects])
 
     def _poller(self, project: Project) -> Poller:
         return Poller(
@@ -212,36 +215,8 @@ class Watch:
             lambda: self._config().poll.instances,
         )
 
-    def _backfill(self, project: Project) -> Backfill:
-        return Backfill(project.fid, self._marketplace, self._budget, self._database, self.recorder, self._clock)
-
-    def _stepped(self, project: str, bids: set[str]) -> None:
-        """Something was seen to change: the marketplace knows when, and what came before it."""
-        if bids and project in self.backfills:
-            self.backfills[project].want(bids)
-            self._cadence.look_at_once("history")
-
-    def _mind_gaps(self, ticks: Sequence[tuple[str, Tick]]) -> None:
-        """After a time in which nobody looked, the whole project is looked back at: once at the start, too."""
-        usual = max(3 * self.health.usual, GAP)
-        for project, tick in ticks:
-            first = project not in self._looked
-            if not tick.complete:
-                continue
-            self._looked.add(project)
-            if tick.last is not None and (first or (self._clock.now() - tick.last).total_seconds() > usual):
-                self.backfills[project].want_since(tick.last)
-                self._cadence.look_at_once("history")
-
-    async def look_back(self) -> float:
-        """What nobody saw, as far as the marketplace remembers it. Returns the seconds until the next time."""
-        if self.health.key != "ok" or self._away():
-            return LOOK_BACK_AGAIN
-        try:
-            return min([await one.run() for one in self.backfills.values()], default=LOOK_BACK_AGAIN)
-        except StoreError as error:
-            logger.debug("the history could not be kept: {}", error)
-            return LOOK_BACK_AGAIN
+    def _pause(self) -> timedelta:
+        return timedelta(seconds=max(3 * (self.health.usual + self._took), GAP))
 
     async def _went(self, ticks: Sequence[Tick], failures: Sequence[MarketplaceError]) -> None:
         # A listing that stays broken, or a project, is no reason to look less often: the others still tell.

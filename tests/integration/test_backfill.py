@@ -13,13 +13,21 @@ import pytest
 
 from mithrild.errors import StoreError, Unreachable
 from mithrild.fleet.routing import HookRule, Match
-from mithrild.store import read
-from mithrild.watcher.backfill import Backfill
+from mithrild.store import read, wishes
+from mithrild.store.wishes import Gap
+from mithrild.watcher.backfill import REST, Backfill
+from mithrild.watcher.poller import Poller
+from mithrild.watcher.recorder import Recorder
 from tests.integration.sandbox_server import PROJECT
 from tests.integration.watch_rig import Rig, with_rig
 
 # The marketplace's history has no word for these: they are inferred from the instances, where those tell.
 UNNAMED = "Open"
+
+
+def text(moment: datetime) -> str:
+    """A moment as the record writes it."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 class Sleeper:
@@ -40,14 +48,34 @@ class Sleeper:
         await self.rig.tick()
 
     async def remember(self, *bids: str) -> None:
-        self.backfill.want(bids)
-        while not self.backfill.idle:
-            await self.backfill.run()
+        with self.rig.database.write() as connection:
+            wishes.want(connection, *bids)
+        await self.finish()
 
     async def remember_all(self, since: datetime) -> None:
-        self.backfill.want_since(since)
-        while not self.backfill.idle:
-            await self.backfill.run()
+        with self.rig.database.write() as connection:
+            gap = "update projects set gap_since = ?, gap_until = ?"
+            connection.exec_driver_sql(gap, (text(since), text(self.rig.clock.now())))
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Until nothing is wanted, or what is wanted waits for the next look."""
+        rests = 0
+        while not await self.backfill.is_idle() and rests < 3:
+            wait = await self.backfill.run()
+            rests += wait == REST
+            await self.rig.clock.sleep(wait)
+
+    def restart(self) -> None:
+        """Another process on the same record."""
+        rig = self.rig
+        rig.recorder = Recorder(rig.database, rig.recorder._rules, "here", rig._tell)
+        rig.poller = Poller(PROJECT, rig.marketplace, rig.database, rig.recorder, rig.clock, lambda: timedelta(hours=1))
+        self.backfill = Backfill(PROJECT, rig.marketplace, rig.budget, rig.database, rig.recorder, rig.clock)
+
+    def wanted(self) -> tuple[list[str], Gap | None]:
+        with self.rig.database.read() as connection:
+            return list(wishes.due(connection, PROJECT)), wishes.gap(connection, PROJECT)
 
     def rows(self, subject: str) -> list[dict[str, Any]]:
         query = "select * from transitions where subject = ? and aspect = 'status' order by position, sequence"
@@ -219,14 +247,125 @@ def test_a_wish_outlives_whatever_keeps_it_from_being_fulfilled(tmp_path: Path, 
         async def refuse(*_: object) -> None:
             raise error
 
-        sleeper.backfill.want([bid])
+        with rig.database.write() as connection:
+            wishes.want(connection, bid)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rig.recorder, "remember", refuse)
             with contextlib.suppress(StoreError, asyncio.CancelledError):
                 await sleeper.backfill.run()
-        assert not sleeper.backfill.idle
+        assert not await sleeper.backfill.is_idle()
         await sleeper.remember()
         assert sleeper.rows(bid)[-1]["occurred_at"] is not None
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_bid_that_ended_in_the_last_poll_before_a_kill_is_asked_about_after_it(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        for verb in ("preempt", "reprieve", "terminate"):
+            await rig.visitor.force(bid, verb)
+            await sleeper.turn(30)
+        await sleeper.look()
+        assert sleeper.words(bid) == ["Allocated", "Terminated"]
+        sleeper.restart()
+        await sleeper.finish()
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated", "Terminated"]
+        assert sleeper.wanted() == ([], None)
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_gap_outlives_a_kill_between_the_first_look_and_looking_back(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        begun = rig.clock.now()
+        await sleeper.turn(3600)
+        await rig.visitor.force(bid, "preempt")
+        await sleeper.turn(60)
+        await rig.visitor.force(bid, "reprieve")
+        await sleeper.turn(3600)
+        sleeper.restart()
+        await sleeper.look()
+        ended = rig.clock.now()
+        for _ in range(2):  # killed once more, and looked again
+            due, gap = sleeper.wanted()
+            assert due == []
+            assert gap is not None
+            assert abs(gap.since - begun) < timedelta(minutes=1)
+            assert gap.until >= ended - timedelta(minutes=1)
+            sleeper.restart()
+            await sleeper.look()
+        await sleeper.finish()
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated"]
+        assert sleeper.wanted() == ([], None)
+
+    with_sleeper(tmp_path, story)
+
+
+def test_polls_in_their_usual_distance_leave_no_gap(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        sleeper.rig.recorder._pause = lambda: timedelta(seconds=20)
+        await sleeper.look()
+        await sleeper.turn(15)
+        await sleeper.look()
+        assert sleeper.wanted() == ([], None)
+        await sleeper.turn(25)
+        await sleeper.look()
+        assert sleeper.wanted()[1] is not None
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_change_seen_while_the_question_is_under_way_is_asked_about_too(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        ask = rig.marketplace.status_history
+
+        async def slowly(*args: Any, **more: Any) -> Any:
+            answer = await ask(*args, **more)
+            for verb in ("preempt", "reprieve", "preempt"):
+                await rig.visitor.force(bid, verb)
+                await sleeper.turn(10)
+            await sleeper.look()
+            return answer
+
+        with rig.database.write() as connection:
+            wishes.want(connection, bid)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rig.marketplace, "status_history", slowly)
+            assert await sleeper.backfill._next()
+        assert sleeper.wanted() == ([bid], None)
+        await sleeper.finish()
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated", "Preempting"]
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_history_that_knows_more_than_the_record_is_read_again(tmp_path: Path) -> None:
+    """It was asked for between two polls; what led away from the first and back before the second must not be lost."""
+
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        await rig.visitor.force(bid, "preempt")
+        with rig.database.write() as connection:
+            wishes.want(connection, bid)
+        assert await sleeper.backfill._next()
+        await sleeper.turn(2)
+        await rig.visitor.force(bid, "reprieve")
+        await sleeper.look()
+        assert sleeper.words(bid) == ["Allocated"], "it looks as it did"
+        assert sleeper.wanted() == ([bid], None)
+        await sleeper.finish()
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated"]
 
     with_sleeper(tmp_path, story)
 

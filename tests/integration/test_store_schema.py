@@ -186,9 +186,12 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
 
 def _go_back_to_the_first_layout(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP INDEX deliveries_rehearsal")
+        for index in ("deliveries_rehearsal", "bids_due"):
+            connection.execute(f"DROP INDEX {index}")
         for column in (
             "projects.gap_since",
+            "projects.gap_until",
+            "projects.swept_at",
             "bids.history_due",
             "transitions.ahead_seconds",
             "deliveries.by_hand",

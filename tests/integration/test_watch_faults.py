@@ -26,7 +26,8 @@ CELLS = [
     for column, name in enumerate(WAYS)
     if THOROUGH or name == "everything" or (row + column) % 3 == 0
 ]
-BY_NAME = ("bid", "cluster", "hidden")  # an empty record lacks nothing, so the first life asks for nothing by name
+# An empty record lacks nothing, and has nothing to look back at: the first life asks for nothing by name.
+BY_NAME = ("bid", "cluster", "hidden", "bid history", "statuses")
 FIRST = ("me", "bids", "everything")  # what has to answer before anything of the fleet is known
 LIES = ("empty-page", "drop-item", "bad-item")
 # What a first sight leaves out without a trace is not missed, and when it shows up it is news, once. Bids and

@@ -175,6 +175,16 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
     assert reopened([*words, again], []) == [*words, again], "where no instance tells, nothing is inferred"
 
 
+def test_what_was_told_of_one_moment_keeps_its_order_around_a_bid_that_reopens() -> None:
+    at_once = [Told("Allocated", moment(15)), Told("Preempting", moment(40))]
+    stopped = told(("RUNNING", 20), ("PREEMPTING", 40), ("PREEMPTED", 40))
+    assert reopened(at_once, [stopped]) == [*at_once, Told("Open", moment(40))], "a notice of no time"
+    again = Told("Allocated", moment(40))
+    assert reopened([*at_once, again], [stopped]) == [*at_once, Told("Open", moment(40)), again]
+    words = [Told(word, moment(51)) for word in ("Paused", "Open", "Allocated", "Terminated")]
+    assert reopened(words, []) == words
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[list[Told], list[float]]:
     """A story whose neighbours differ, some steps at one moment; and when somebody looked."""

@@ -1,0 +1,97 @@
+"""What is still to be looked back at: bids that changed, and times in which nobody looked.
+
+Rows, so that a kill forgets none of it. A wish is written by the commit that gives rise to it, and taken back by the
+commit that keeps what the marketplace told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
+
+from mithrild.fleet.model import Transition
+from mithrild.fleet.timeline import WRONG_AT_MOST
+from mithrild.store.tables import BidRow, ProjectRow, TransitionRow, table_of
+
+_projects, _bids, _transitions = table_of(ProjectRow), table_of(BidRow), table_of(TransitionRow)
+# What the marketplace has a history of.
+_ASPECTS = ("status", "limit_price")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which nobody looked at the whole project, by our clock. Several that stand at once are one."""
+
+    since: datetime
+    until: datetime
+
+
+def changed(steps: Iterable[tuple[int, Transition]]) -> set[str]:
+    """The bids of which the marketplace may tell more than these steps."""
+    return {step.bid for _, step in steps if step.bid and step.aspect in _ASPECTS and not step.baseline}
+
+
+def want(connection: Connection, *bids: str) -> None:
+    """These bids are to be asked about."""
+    if bids:
+        its_own = _bids.c.fid == bindparam("its_fid")
+        connection.execute(update(_bids).where(its_own).values(history_due=True), [{"its_fid": fid} for fid in bids])
+
+
+def due(connection: Connection, project: str) -> dict[str, int]:
+    """The bids that are to be asked about, the one that changed last first; each with its newest transition."""
+    newest = select(func.max(_transitions.c.sequence)).where(_transitions.c.bid == _bids.c.fid).correlate(_bids)
+    mine = (_bids.c.history_due.is_(True), _bids.c.project == project)
+    query = select(_bids.c.fid, func.coalesce(newest.scalar_subquery(), 0)).where(*mine)
+    return dict(connection.execute(query.order_by(_bids.c.since.desc())).all())
+
+
+def newest(connection: Connection, bid: str) -> int:
+    """The last transition of a bid or its instances that is known: what comes after it was not asked about."""
+    return connection.execute(select(func.max(_transitions.c.sequence)).where(_transitions.c.bid == bid)).scalar() or 0
+
+
+def answered(connection: Connection, bid: str, asked: int) -> None:
+    """What was asked about when `asked` was the newest transition is known now. A change that was seen since then,
+    while the question was under way, stays to be asked about."""
+    later = select(_transitions.c.sequence).where(
+        _transitions.c.bid == bid,
+        _transitions.c.sequence > asked,
+        _transitions.c.provenance == "observed",
+        _transitions.c.aspect.in_(_ASPECTS),
+    )
+    connection.execute(update(_bids).where(_bids.c.fid == bid, ~later.exists()).values(history_due=False))
+
+
+def swept(connection: Connection, project: str, until: datetime) -> None:
+    """Of the bids that were placed before `until` none is unknown."""
+    connection.execute(update(_projects).where(_projects.c.fid == project).values(swept_at=until))
+
+
+def gap_before(cursor: RowMapping, asked_at: datetime, pause: timedelta) -> Gap | None:
+    """The gap that a whole look begun at `asked_at` ends, together with one that still stands. `cursor` is the project
+    as it was before; `pause` is how long nobody may look without its being a gap."""
+    last: datetime | None = cursor["polled_at"] or cursor["baseline_at"]
+    if last is None or timedelta(0) <= asked_at - last <= pause:
+        return None
+    # A clock that was set back tells nothing of how long it was.
+    since = last if last < asked_at else asked_at - WRONG_AT_MOST
+    return Gap(min(cursor["gap_since"] or since, since), asked_at)
+
+
+def gap(connection: Connection, project: str) -> Gap | None:
+    """The gap of a project that is still to be looked back at."""
+    row = connection.execute(
+        select(_projects.c.gap_since, _projects.c.gap_until).where(_projects.c.fid == project)
+    ).one()
+    return None if row.gap_since is None else Gap(row.gap_since, row.gap_until)
+
+
+def close_gap(connection: Connection, project: str, gap: Gap) -> bool:
+    """The gap was looked back at. False, and nothing is done, if it has grown meanwhile."""
+    same = (_projects.c.fid == project, _projects.c.gap_since == gap.since, _projects.c.gap_until == gap.until)
+    closed = update(_projects).where(*same).values(gap_since=None, gap_until=None)
+    return connection.execute(closed).rowcount > 0
