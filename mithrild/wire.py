@@ -52,7 +52,7 @@ CLUSTER_EVENTS = ("cluster.pending", "cluster.available", "cluster.terminated", 
 WATCH_EVENTS = ("marketplace.unreachable", "marketplace.recovered", "credentials.rejected", "watch.gap")
 HOOK_EVENTS = ("hook.dead", "hook.disabled")
 # Known names that nothing makes yet: a hook on one of them is told so when it is loaded.
-LATER_EVENTS = ("watch.gap", "instance.host_key_changed")
+LATER_EVENTS = ("watch.gap",)
 EVENT_TYPES = BID_EVENTS + INSTANCE_EVENTS + CLUSTER_EVENTS + WATCH_EVENTS + HOOK_EVENTS
 EVENT_FAMILIES = tuple(dict.fromkeys(name.partition(".")[0] for name in EVENT_TYPES))
 
@@ -141,3 +141,38 @@ def socket_candidates(env: "os._Environ[str] | dict[str, str]") -> list[str]:
         folders.append(f"/run/user/{os.getuid()}/mithrild")
     folders.append(os.path.join(state_home(env), "mithrild"))
     return [os.path.join(folder, SOCKET_NAME) for folder in dict.fromkeys(folders)]
+
+
+def known_hosts(env: "os._Environ[str] | dict[str, str]") -> str:
+    """The one file of host keys, kept by the fid of the machine: addresses are given to one after another."""
+    return os.path.abspath(os.path.join(state_home(env), "mithrild", "known_hosts"))
+
+
+# What names of hosts and users are made of. `ssh` hands both to the shell of a ProxyCommand, and a word that begins
+# with a dash would be an option to it: whatever else the marketplace may send is not dialled.
+_IN_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:%")
+_IN_USERS = (_IN_HOSTS | frozenset("@+")) - frozenset(":%")
+
+
+def ssh_destination(text: str) -> "tuple[str | None, str, int | None] | None":
+    """User, host and port of `host`, `host:port`, `[v6]:port` or a bare IPv6 address, each with or without `user@`
+    before it. What is not named is None; so is all of it where it is nothing that could be dialled."""
+    user, at, place = text.strip().rpartition("@")
+    host, colon, port = place.rpartition(":")
+    if place.startswith("["):
+        host, bracket, rest = place[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        if not bracket or colon not in ("", ":"):
+            return None
+    elif not colon or ":" in host:  # a second colon: an IPv6 address, all of it
+        host, colon, port = place, "", ""
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if colon and not 0 < number < 65_536:
+        return None
+    if not _is_name(host, _IN_HOSTS) or (at and not _is_name(user, _IN_USERS)):
+        return None
+    return user or None, host, number or None
+
+
+def _is_name(word: str, of: "frozenset[str]") -> bool:
+    return bool(word) and len(word) < 256 and not word.startswith("-") and of.issuperset(word)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
-from mithrild.config.addresses import Address, check_web_address
+from mithrild.config.addresses import Address, Table, check_web_address
 from mithrild.config.notifying import check_notify_address
-from mithrild.config.secrets import FileName, Source, VariableName, locate, signing_keys
+from mithrild.config.secrets import FileName, Source, VariableName, check_private_key, locate, signing_keys
+from mithrild.wire import ssh_destination
 
 
 def a_list(value: object) -> object:
@@ -43,6 +44,52 @@ def check_run(run: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Run = Annotated[tuple[str, ...], AfterValidator(check_run), BeforeValidator(a_list_of_words)]
+
+
+def check_command(command: str) -> str:
+    if not command.strip() or "\0" in command:
+        raise ValueError("names no command")
+    return command
+
+
+def check_user(user: str) -> str:
+    if ssh_destination(f"{user}@host") is None:
+        raise ValueError(f'"{user[:100]}" is not the name of a user')
+    return user
+
+
+def check_jump(jump: str) -> str:
+    if any(ssh_destination(hop.strip()) is None for hop in jump.split(",")):
+        raise ValueError(f'"{jump[:100]}" names no machine: write it like "me@bastion.example.org:22"')
+    return jump
+
+
+class Ssh(Table):
+    """A line for the shell of an instance. What is left out is taken from ~/.ssh/config, else as `ml ssh` has it."""
+
+    command: Annotated[str, AfterValidator(check_command)]
+    nodes: Literal["all", "first"] = "all"
+    user: Annotated[str, AfterValidator(check_user)] | None = None
+    port: Annotated[StrictInt, Field(ge=1, le=65_535)] | None = None
+    key: FileName | None = None
+    jump: Annotated[str, AfterValidator(check_jump)] | None = None
+    strict: StrictBool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        return {"command": value} if isinstance(value, str) else value
+
+    def located(self, home: Path, folder: Path, env: Mapping[str, str]) -> Self:
+        return self if self.key is None else self.model_copy(update={"key": locate(self.key, home, folder, env)})
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with the key that it names. To be asked of a located one."""
+        if self.key is not None:
+            try:
+                check_private_key(Path(self.key))
+            except ValueError as error:
+                yield f"ssh.key: {error}"
 
 
 def check_notify(addresses: tuple[Address, ...]) -> tuple[Address, ...]:

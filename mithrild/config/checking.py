@@ -54,3 +54,5 @@ def _actions(hook: Hook) -> Iterator[str]:
         yield f"webhook {hook.webhook.shown}"
     for address in hook.notify or ():
         yield f"notify {address.scheme}"
+    if hook.ssh is not None:
+        yield f"ssh {hook.ssh.command}"

@@ -15,13 +15,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictInt, model_validator
 
 from mithrild.config import notifying
-from mithrild.config.actions import Notify, Run, Webhook, a_list, notify_faults
+from mithrild.config.actions import Notify, Run, Ssh, Webhook, a_list, notify_faults
 from mithrild.config.addresses import Address, Table
 from mithrild.config.durations import Age, Timeout
 from mithrild.config.filters import Match, check_on, check_pattern, counts_notices, not_empty, remarks
 from mithrild.fleet import routing
 
-ACTIONS = ("run", "webhook", "notify")  # the keys of which a hook has at least one
+ACTIONS = ("run", "webhook", "notify", "ssh")  # the keys of which a hook has at least one
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -45,6 +45,7 @@ class Hook(Table):
     run: Run | None = None
     webhook: Webhook | None = None
     notify: Notify | None = None
+    ssh: Ssh | None = None
     timeout: Timeout = timedelta(minutes=1)
     max_age: Age = timedelta(minutes=10)
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
@@ -92,13 +93,19 @@ class Hook(Table):
             found["run"] = (program, *self.run[1:])
         if self.webhook is not None:
             found["webhook"] = self.webhook.located(home, folder, env)
+        if self.ssh is not None:
+            found["ssh"] = self.ssh.located(home, folder, env)
         if self.notify is not None:
             found["notify"] = tuple(address.located(home, folder, env) for address in self.notify)
         return self.model_copy(update=found)
 
     def faults(self, env: Mapping[str, str]) -> list[str]:
         """What is wrong beside the words of the file, and a reason not to start. To be asked of a located hook."""
-        return [*(self.webhook.faults(env) if self.webhook else ()), *notify_faults(self.notify or (), env)]
+        return [
+            *(self.webhook.faults(env) if self.webhook else ()),
+            *notify_faults(self.notify or (), env),
+            *(self.ssh.faults() if self.ssh else ()),
+        ]
 
     def remarks(self) -> list[str]:
         """What looks wrong and is no reason not to start. To be asked of a located hook."""

@@ -17,6 +17,7 @@ from mithrild.config.settings import Settings
 _WORDS = {
     "string_type": "must be text in quotes",
     "string_too_short": "must not be empty",
+    "bool_type": "must be true or false, without quotes",
     "int_type": "must be a whole number, without quotes",
     "tuple_type": "must be a list",
     "model_type": "must be a table",

@@ -83,6 +83,22 @@ def signing_keys(text: str) -> tuple[bytes, ...]:
     return tuple(_key(word) for word in words)
 
 
+def check_private_key(path: Path) -> None:
+    """Raises ValueError for what nobody could log in with: not there, not private, not a key, or locked."""
+    # Only those who name a key pay for loading this.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+
+    text = _of_file(path, safe=False)
+    load = load_ssh_private_key if "BEGIN OPENSSH PRIVATE KEY" in text else load_pem_private_key
+    try:
+        load(text.encode(), None)
+    except TypeError:
+        raise ValueError(f"{path} is locked by a passphrase: unlock it in an agent, and leave key out") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"{path} is not a private key") from None
+
+
 def _key(word: str) -> bytes:
     prefix, key = word[:6], word[6:]
     if prefix != "whsec_":

@@ -42,7 +42,8 @@ class Job:
 class Result:
     """How a try ended. `reason` is one line for people, `output` what the target printed or answered.
 
-    `retry_after`: seconds before which the target asked not to be tried again.
+    `retry_after`: seconds before which the target asked not to be tried again. `progress` is handed to the next try in
+    its claim. `changed`: machines that were seen with another host key than before.
     """
 
     ending: Ending
@@ -51,6 +52,17 @@ class Result:
     exit_code: int | None = None
     signal: int | None = None
     retry_after: float | None = None
+    progress: str | None = None
+    changed: tuple[KeyChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """`before` and `after` are fingerprints."""
+
+    instance: str  # fid
+    before: str
+    after: str
 
 
 class Action(Protocol):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mithrild.clock import Clock
 from mithrild.hooks.action import Action
 from mithrild.hooks.notify import Notify
+from mithrild.hooks.remote import Remote
 from mithrild.hooks.run import Run
 from mithrild.hooks.secrets import Secrets
 from mithrild.hooks.webhook import Webhooks
+from mithrild.store.database import Database
 
 
 class Actions:
     """The actions of all hooks, and what they share. A hook names them in `Hook.actions`."""
 
-    def __init__(self, clock: Clock, secrets: Secrets) -> None:
+    def __init__(self, clock: Clock, database: Database, secrets: Secrets, env: Mapping[str, str]) -> None:
         self._webhooks = Webhooks(clock, secrets)
         self._of_kind: dict[str, Action] = {
             "run": Run(clock),
             "webhook": self._webhooks,
             "notify": Notify(clock, secrets),
+            "ssh": Remote(clock, database, env),
         }
 
     def named(self, action: str) -> Action:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from loguru import logger
-from sqlalchemy import Connection
 
 from mithrild.clock import Clock
 from mithrild.config import Hook
@@ -22,12 +21,13 @@ from mithrild.errors import StoreError
 from mithrild.fleet.schedule import GATHERED
 from mithrild.hooks.action import Job
 from mithrild.hooks.actions import Actions
-from mithrild.hooks.ending import judge, label, news, scrubbed, summary
+from mithrild.hooks.ending import judge, label, scrubbed, summary, writes_of
 from mithrild.hooks.secrets import Secrets
 from mithrild.hooks.survivors import end_survivors
 from mithrild.logs import Trouble
 from mithrild.store import outbox, switches
 from mithrild.store.database import Database
+from mithrild.store.news import Press, Write
 from mithrild.store.outbox import Claim, Lane, Outcome
 
 IDLE = 30.0  # seconds between looks at the outbox when nothing wakes us; a wake-up that was missed costs no more
@@ -53,7 +53,7 @@ class Dispatcher:
         self._database, self._hooks, self._clock, self._run = database, hooks, clock, run
         self._host, self._keys, self._on_commit = host or socket.gethostname(), keys, on_commit
         self._secrets = Secrets(env)
-        self._actions = Actions(clock, self._secrets)
+        self._actions = Actions(clock, database, self._secrets, env)
         self._learned: Sequence[Hook] | None = None
         self._disk = Trouble("outbox", clock)
         self._wanted = asyncio.Event()
@@ -185,13 +185,14 @@ class Dispatcher:
         logger.debug("{} starts for {}, try {}", label(hook, claim), event, claim.number)
         result = await self._actions.named(claim.action).deliver(job)
         now = self._clock.now()
-        outcome = judge(hook, claim, scrubbed(result, self._secrets), now)
+        result = scrubbed(result, self._secrets)
+        outcome = judge(hook, claim, result, now)
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
         log("{} for {}: {}{}", label(hook, claim), event, outcome.state, summary(outcome))
-        rules = [one.rule() for one in self._hooks()]
-        await self._settle(claim, outcome, news(self._database, self._host, hook, claim, outcome, rules, now))
+        press = Press(self._database, self._host, [one.rule() for one in self._hooks()], now)
+        await self._settle(claim, outcome, writes_of(press, hook, claim, result, outcome))
 
-    async def _settle(self, claim: Claim, outcome: Outcome, also: Sequence[Callable[[Connection], None]] = ()) -> None:
+    async def _settle(self, claim: Claim, outcome: Outcome, also: Sequence[Write] = ()) -> None:
         """Its effect is done, so this is tried until the disk takes it: a repeat would be the greater harm."""
         while True:
             try:

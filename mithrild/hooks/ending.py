@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from mithrild.config import Hook
 from mithrild.fleet import tries
-from mithrild.fleet.routing import HookRule
 from mithrild.hooks.action import Result
 from mithrild.hooks.secrets import Secrets
-from mithrild.store import switches
-from mithrild.store.database import Database
+from mithrild.store import news, switches
 from mithrild.store.outbox import Claim, Outcome
 
 
@@ -45,26 +40,19 @@ def judge(hook: Hook, claim: Claim, result: Result, now: datetime) -> Outcome:
         output=result.output,
         next_at=None if follows.gap is None else now + timedelta(seconds=follows.gap),
         counts=follows.counts,
+        progress=result.progress,
     )
 
 
-def news(
-    database: Database,
-    host: str,
-    hook: Hook,
-    claim: Claim,
-    outcome: Outcome,
-    rules: Sequence[HookRule],
-    now: datetime,
-) -> list[Callable[[Connection], None]]:
-    """What is to be written beside an end that nobody would want to miss: `hook.dead`, `hook.disabled`."""
-    word: switches.Word = "disabled" if outcome.outcome == "off" else "dead"
-    if word == "dead" and outcome.state != "dead":
-        return []
+def writes_of(press: news.Press, hook: Hook, claim: Claim, result: Result, outcome: Outcome) -> list[news.Write]:
+    """What is to be written beside an end that nobody would want to miss."""
     why = outcome.reason or ""
-    writes = [switches.announcing(database, host, claim, word, why, rules, now)]
-    if word == "disabled":
-        off = switches.Off(now, why, hook.mark(claim.action))
+    writes = [news.of_host_key(press, one.instance, one.before, one.after) for one in result.changed]
+    if outcome.state == "dead":
+        writes.append(news.of_hook(press, claim, "dead", why))
+    if outcome.outcome == "off":
+        off = switches.Off(press.now, why, hook.mark(claim.action))
+        writes.append(news.of_hook(press, claim, "disabled", why))
         writes.append(lambda connection: switches.switch_off(connection, (hook.name, claim.action), off))
     return writes
 

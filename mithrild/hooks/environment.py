@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mithrild.store.outbox import Claim
+from mithrild.wire import ssh_destination
 
 
 def hook_environment(claim: Claim, event: Mapping[str, Any], now: datetime) -> dict[str, str]:
@@ -42,13 +43,9 @@ def hook_environment(claim: Claim, event: Mapping[str, Any], now: datetime) -> d
 
 
 def _host(destination: str | None) -> str | None:
-    """The host of an ssh destination, which may be `host`, `host:port` or `user@host`."""
-    if destination is None:
-        return None
-    host = destination.rpartition("@")[2]
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0] if host.count(":") == 1 else host
+    """The host of an ssh destination."""
+    found = ssh_destination(destination) if destination is not None else None
+    return found[1] if found else None
 
 
 def _passable(value: str | None) -> str:

@@ -7,8 +7,8 @@ import io
 import os
 from contextlib import ExitStack
 
-# Of what a command prints, this many bytes of the beginning and as many of the end are kept.
-OUTPUT_HALF = 32 * 1024
+from mithrild.hooks.kept import Kept
+
 _CHUNK = 64 * 1024
 # The most that a pipe may hold on Linux without privileges (/proc/sys/fs/pipe-max-size).
 _PIPE_LIMIT = 1024 * 1024
@@ -51,9 +51,7 @@ class Output:
 
     def __init__(self, pipe: io.FileIO) -> None:
         self._pipe = pipe
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._total = 0
+        self._kept = Kept()
         self._loop = asyncio.get_running_loop()
         os.set_blocking(pipe.fileno(), False)
         self._loop.add_reader(pipe.fileno(), self._read)
@@ -65,12 +63,7 @@ class Output:
             if chunk is not None:
                 self.close()
             return False
-        self._total += len(chunk)
-        room = OUTPUT_HALF - len(self._head)
-        self._head += chunk[:room]
-        self._tail += chunk[room:]
-        if len(self._tail) > OUTPUT_HALF:
-            del self._tail[:-OUTPUT_HALF]
+        self._kept.add(chunk)
         return True
 
     def take_the_rest(self) -> None:
@@ -80,9 +73,7 @@ class Output:
                 return
 
     def kept(self) -> bytes:
-        left_out = self._total - len(self._head) - len(self._tail)
-        line = f"\n[{left_out} bytes left out]\n".encode() if left_out else b""
-        return bytes(self._head) + line + bytes(self._tail)
+        return self._kept.text()
 
     def close(self) -> None:
         if not self._pipe.closed:

@@ -43,6 +43,7 @@ class Claim:
     tries: int  # that count, this one included
     body: str
     deadline: datetime | None
+    progress: str | None = None  # what a former try left to be known
     together: tuple[Claim, ...] = ()  # what goes out in the same message, and is settled with it
 
 
@@ -58,6 +59,7 @@ class Outcome:
     output: str | None = None
     next_at: datetime | None = None
     counts: bool = True
+    progress: str | None = None
 
 
 def claim(
@@ -204,6 +206,7 @@ def _take(connection: Connection, row: RowMapping, run: str, now: datetime) -> C
         tries=row["attempts"] + 1,
         body=row["body"],
         deadline=row["deadline"],
+        progress=row["progress"],
     )
 
 
@@ -259,6 +262,7 @@ def _settle(connection: Connection, claim: Claim, outcome: Outcome, run: str, no
             lease=None,
             next_at=next_at,
             finished_at=None if state == "pending" else now,
+            progress=claim.progress if outcome.progress is None else outcome.progress,
             attempts=_deliveries.c.attempts - (0 if outcome.counts else 1),
         )
     )

@@ -108,6 +108,13 @@ def instances_of(connection: Connection, bids: Iterable[str]) -> dict[str, Recor
     return found
 
 
+def instances_by_fid(connection: Connection, fids: Iterable[str]) -> dict[str, Record[Instance]]:
+    found: dict[str, Record[Instance]] = {}
+    for some in chunks(list(fids)):
+        found |= _things(connection, Instance, select(_instances).where(_instances.c.fid.in_(some)))
+    return found
+
+
 def bids_named(connection: Connection, name_or_fid: str) -> list[Record[Bid]]:
     """Every bid, live or ended, of that fid or name."""
     query = select(_bids).where((_bids.c.fid == name_or_fid) | (_bids.c.name == name_or_fid))

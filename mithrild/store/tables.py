@@ -199,6 +199,7 @@ class DeliveryRow(SQLModel, table=True):
     reason: str | None = None
     # A person asked for it again: it is no longer judged by age, deadline or silence.
     by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": text("0")})
+    progress: str | None = None  # of an action that has parts: which of them are done, in the action's own JSON
     rehearsal: str | None = None  # the drill or test that it belongs to; None for what really happened
 
 

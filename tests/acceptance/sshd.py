@@ -97,7 +97,7 @@ SetEnv HOME={self.home}
 PrintMotd no
 PrintLastLog no
 UseDNS no
-KexAlgorithms curve25519-sha256
+KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org
 MaxStartups 100
 LogLevel VERBOSE
 """

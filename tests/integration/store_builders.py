@@ -201,10 +201,10 @@ def a_script(path: Path, *lines: str) -> tuple[str]:
 
 @asynccontextmanager
 async def dispatching(
-    database: Database, *hooks: Hook, clock: Clock | None = None, run: str = "run_1"
+    database: Database, *hooks: Hook, clock: Clock | None = None, run: str = "run_1", **more: Any
 ) -> AsyncIterator[Dispatcher]:
     """A dispatcher at work, which is stopped without grace at the end."""
-    dispatcher = Dispatcher(database, lambda: hooks, clock or HandClock(60), run)
+    dispatcher = Dispatcher(database, lambda: hooks, clock or HandClock(60), run, **more)
     serving = asyncio.create_task(dispatcher.serve())
     try:
         yield dispatcher

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from mithrild.hooks.command import CommandResult, _words, minimal_environment, run_command
-from mithrild.hooks.pipes import OUTPUT_HALF, Output, open_pipe
+from mithrild.hooks.kept import HALF
+from mithrild.hooks.pipes import Output, open_pipe
 from mithrild.hooks.survivors import survivors
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -134,16 +135,16 @@ def test_huge_output_is_drained_and_its_middle_left_out() -> None:
         tracemalloc.stop()
     assert result.outcome == "done"
     head, line, tail = result.output.split(b"\n")
-    assert (len(head), len(tail)) == (OUTPUT_HALF, OUTPUT_HALF)
+    assert (len(head), len(tail)) == (HALF, HALF)
     assert head.startswith(b"begin\0")
     assert tail.endswith(b"\0finish")
-    assert line == f"[{100_000_011 - 2 * OUTPUT_HALF} bytes left out]".encode()
+    assert line == f"[{100_000_011 - 2 * HALF} bytes left out]".encode()
     assert peak < 4_000_000
 
 
 def test_output_of_exactly_the_limit_is_kept_whole() -> None:
-    result = run_sh(f"head -c {2 * OUTPUT_HALF} /dev/zero")
-    assert result.output == bytes(2 * OUTPUT_HALF)
+    result = run_sh(f"head -c {2 * HALF} /dev/zero")
+    assert result.output == bytes(2 * HALF)
 
 
 def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:

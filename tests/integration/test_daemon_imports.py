@@ -14,6 +14,7 @@ name = "h"
 on = ["*"]
 run = ["/bin/true"]
 webhook = "https://example.org/hook"
+ssh = "true"
 """
 CODE = """
 import json, sys

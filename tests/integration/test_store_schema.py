@@ -195,6 +195,7 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             "bids.history_due",
             "transitions.ahead_seconds",
             "deliveries.by_hand",
+            "deliveries.progress",
             "deliveries.rehearsal",
         ):
             table, _, name = column.partition(".")

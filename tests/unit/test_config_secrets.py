@@ -1,12 +1,15 @@
 """Secrets of hooks: where they are looked for, who may read them, and what one has to look like."""
 
 import base64
+import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mithrild.config import load
-from mithrild.config.secrets import locate, signing_keys
+from mithrild.config.secrets import check_private_key, locate, signing_keys
 from mithrild.errors import ConfigError
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -94,6 +97,29 @@ def test_what_nobody_could_check_a_signature_by_is_refused_and_not_quoted(
     [said] = told(tmp_path, 'secret_env = "MINE"', MINE=secret)
     assert said.startswith(f"secret_env: {words}")
     assert not any(word.removeprefix("whsec_") in said for word in secret.split())
+
+
+def test_key_that_nobody_could_log_in_with_is_refused(tmp_path: Path) -> None:
+    for name, phrase in (("open", ""), ("locked", "a phrase")):
+        arguments = ["ssh-keygen", "-q", "-t", "ed25519", "-N", phrase, "-f", str(tmp_path / name)]
+        subprocess.run(arguments, check=True, capture_output=True)
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    a_file(tmp_path / "pem", pem.decode())
+    check_private_key(tmp_path / "open")
+    check_private_key(tmp_path / "pem")
+    a_file(tmp_path / "nonsense", "-----BEGIN OPENSSH PRIVATE KEY-----\nhush\n")
+    (tmp_path / "open.pub").chmod(0o600)
+    a_file(tmp_path / "shown", (tmp_path / "open").read_text(), 0o644)
+    for name, words in (
+        ("locked", "is locked by a passphrase: unlock it in an agent, and leave key out"),
+        ("nonsense", "is not a private key"),
+        ("open.pub", "is not a private key"),
+        ("none", "cannot be read: No such file or directory"),
+    ):
+        with pytest.raises(ValueError, match=f"/{name} {words}"):
+            check_private_key(tmp_path / name)
+    with pytest.raises(ValueError, match="others can read"):
+        check_private_key(tmp_path / "shown")
 
 
 @pytest.mark.parametrize("length", [24, 25, 26, 64])

@@ -10,7 +10,7 @@ from mithrild import wire
 
 def path() -> str:
     """Where it is. It is made if it is missing, for its owner alone."""
-    file = os.path.abspath(os.path.join(wire.state_home(os.environ), "mithrild", "known_hosts"))
+    file = wire.known_hosts(os.environ)
     try:
         os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

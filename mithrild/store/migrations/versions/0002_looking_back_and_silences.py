@@ -16,6 +16,7 @@ def upgrade() -> None:
     op.create_index("bids_due", "bids", ["history_due", "project"])
     op.add_column("transitions", sa.Column("ahead_seconds", sa.Float(), nullable=False, server_default=sa.text("0")))
     op.add_column("deliveries", sa.Column("by_hand", sa.Boolean(), nullable=False, server_default=sa.text("0")))
+    op.add_column("deliveries", sa.Column("progress", sa.String(), nullable=True))
     op.add_column("deliveries", sa.Column("rehearsal", sa.String(), nullable=True))
     op.create_index("deliveries_rehearsal", "deliveries", ["rehearsal"], sqlite_where=sa.text("rehearsal IS NOT NULL"))
     op.create_table(
