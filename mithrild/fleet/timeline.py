@@ -34,15 +34,11 @@ class Row:
     occurred_at: datetime | None = None
     place: datetime | None = None
     baseline: bool = False
+    ahead: timedelta = timedelta(0)  # the marketplace's clock minus ours, as it was when this row was written
 
     @property
     def position(self) -> tuple[datetime, int]:
         return (self.place or self.occurred_at or self.observed_at, self.sequence)
-
-    @property
-    def ahead(self) -> timedelta:
-        """The marketplace's clock minus ours, as it was when this row was placed."""
-        return self.place - self.observed_at if self.place and self.occurred_at is None else timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mithrild.fleet.notices import NOTICE
 from mithrild.fleet.routing import HookRule
 from mithrild.fleet.timeline import Row, Told
 from mithrild.store import read, wishes
+from mithrild.store.cursor import in_present_terms, shifted
 from mithrild.store.database import Database
 from mithrild.store.record import Recorded
 from mithrild.store.tables import DeliveryRow, NoticeRow, TransitionRow, table_of
@@ -55,21 +56,22 @@ def write_history(
     record holds: then it stays so, and the answer says it.
     """
     with database.write() as connection:
-        cursor = read.project(connection, told.project)
+        cursor = in_present_terms(connection, told.project, told.ahead)
         known = read.one_bid(connection, told.bid, told.instance_steps)
         if cursor["baseline_at"] is None or told.bid not in known.bids:
             return Recorded()  # nothing was ever seen, so nothing was missed
         fresh = _fresh(told, known, cursor["baseline_at"] + told.ahead)
         steps: list[tuple[Transition, datetime]] = []
         more = False
-        for subject, story in _subjects(told, known, fresh, _begun(connection, told.bid, told.ahead)):
+        for subject, story in _subjects(told, known, fresh, _begun(connection, told.bid)):
             merged = merge(subject, _rows(connection, subject), story, now=now)
             _tell_times(connection, merged)
             steps += merged.added
             more |= merged.more
         put_fleet(connection, fresh)
         steps.sort(key=lambda entry: entry[1])
-        written = write_transitions(connection, [step for step, _ in steps], places=[place for _, place in steps])
+        places = [place for _, place in steps]
+        written = write_transitions(connection, [step for step, _ in steps], ahead=told.ahead, places=places)
         deliveries = 0
         if written:
             around = _around(connection, told, cursor["name"])
@@ -88,7 +90,7 @@ def keep_ended(
     """Bids that were placed and ended without anybody's seeing them become records, of which is to be asked what they
     went through. `until`: of those that were placed before, by our clock, no other is unknown."""
     with database.write() as connection:
-        begun = read.project(connection, project)["baseline_at"]
+        begun = in_present_terms(connection, project, ahead)["baseline_at"]
         if begun is None:
             return
         ended = {bid.fid: Record(bid, bid.deactivated_at or bid.created_at) for bid in bids}
@@ -131,11 +133,13 @@ def _subjects(
         yield Subject("bid", told.bid, told.project, told.bid, present, "limit_price", begun, first.after), changes
 
 
-def _begun(connection: Connection, bid: str, ahead: timedelta) -> datetime | None:
+def _begun(connection: Connection, bid: str) -> datetime | None:
     """When a bid that stood at first sight was first seen, by the marketplace's clock."""
-    query = select(_transitions.c.observed_at).where(_transitions.c.subject == bid, _transitions.c.baseline.is_(True))
-    seen: datetime | None = connection.execute(query.limit(1)).scalar()
-    return None if seen is None else seen + ahead
+    query = select(_transitions.c.observed_at, _transitions.c.ahead_seconds).where(
+        _transitions.c.subject == bid, _transitions.c.baseline.is_(True)
+    )
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else shifted(row.observed_at, timedelta(seconds=row.ahead_seconds))
 
 
 def _rows(connection: Connection, subject: Subject) -> list[Row]:
@@ -150,6 +154,7 @@ def _rows(connection: Connection, subject: Subject) -> list[Row]:
             occurred_at=row["occurred_at"],
             place=row["position"],
             baseline=row["baseline"],
+            ahead=timedelta(seconds=row["ahead_seconds"]),
         )
         for row in connection.execute(query).mappings()
     ]

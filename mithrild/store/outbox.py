@@ -156,6 +156,7 @@ def _due(lane: Lane, now: datetime) -> Any:
             _transitions.c.occurred_at,
             _transitions.c.window_start,
             _transitions.c.observed_at,
+            _transitions.c.ahead_seconds,
         )
         .select_from(
             mine.join(_events, _events.c.sequence == mine.c.sequence)
@@ -171,7 +172,9 @@ def _too_late(row: RowMapping, max_age: timedelta | None, now: datetime) -> tupl
     deadline = row["deadline"]
     if deadline is not None:
         return ("expired", f"its deadline passed at {deadline:%H:%M:%S} UTC") if now > deadline else None
-    happened = row["occurred_at"] or row["window_start"] or row["observed_at"]
+    happened = row["window_start"] or row["observed_at"]
+    if row["occurred_at"] is not None:  # by the marketplace's clock
+        happened = row["occurred_at"] - timedelta(seconds=row["ahead_seconds"])
     if not row["attempted"] and max_age is not None and now - happened > max_age:
         return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
     return None

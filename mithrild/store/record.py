@@ -17,6 +17,7 @@ from mithrild.fleet.diff import Stamp, apply, diff
 from mithrild.fleet.model import Fleet, Kind, Notice, Snapshot, Transition
 from mithrild.fleet.notices import NoticeChanges, follow
 from mithrild.fleet.routing import HookRule
+from mithrild.store import cursor as cursors
 from mithrild.store import read, wishes
 from mithrild.store.database import Database
 from mithrild.store.rows import notice_row
@@ -52,7 +53,7 @@ def record(
     snapshot is what the record holds: only the poll cursor moves. A complete poll that was begun more than `pause`
     after the one before it leaves a gap, which is to be looked back at."""
     with database.write() as connection:
-        cursor = read.project(connection, seen.project)
+        cursor = cursors.in_present_terms(connection, seen.project, seen.ahead)
         fresh, seen = _first_sight(cursor, seen)
         if not changed and not fresh:
             return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause))

@@ -55,6 +55,8 @@ class ProjectRow(SQLModel, table=True):
     bids_polled_at: datetime | None = Field(default=None, sa_type=Moment)
     instances_polled_at: datetime | None = Field(default=None, sa_type=Moment)
     clusters_polled_at: datetime | None = Field(default=None, sa_type=Moment)
+    # The marketplace's clock minus ours, when these moments were by it: store/cursor.py.
+    ahead_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
     # From when to when nobody looked at the whole project; None once the marketplace's history was laid over it.
     gap_since: datetime | None = Field(default=None, sa_type=Moment)
     gap_until: datetime | None = Field(default=None, sa_type=Moment)

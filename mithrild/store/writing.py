@@ -55,8 +55,8 @@ def write_transitions(
     """Numbers the steps and inserts them together. SQLite's own memory of the highest number outlives the rows
     that had it, and nobody else writes meanwhile.
 
-    `ahead`: the marketplace's clock minus ours; positions are by the marketplace's. `places` are the positions of
-    steps that are known to lie between others.
+    `ahead`: the marketplace's clock minus ours; positions are by the marketplace's, and a row keeps it, so that its two
+    clocks can be compared for ever. `places` are the positions of steps that are known to lie between others.
     """
     if not steps:
         return []
@@ -69,7 +69,8 @@ def write_transitions(
         seen = step.observed_at + ahead
         position = places[at] if places else step.occurred_at or max(seen, reached.get(step.subject, seen))
         reached[step.subject] = position
-        rows.append({"sequence": sequence, "position": position, **transition_row(step)})
+        kept = {"sequence": sequence, "position": position, "ahead_seconds": ahead.total_seconds()}
+        rows.append(kept | transition_row(step))
     connection.execute(insert(_transitions), rows)
     return written
 

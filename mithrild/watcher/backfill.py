@@ -27,6 +27,7 @@ from mithrild.fleet.timeline import InstanceStory, Told
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read, wishes
+from mithrild.store.cursor import by_theirs
 from mithrild.store.database import Database
 from mithrild.store.history import Remembered, keep_ended
 from mithrild.store.wishes import Gap
@@ -136,10 +137,9 @@ class Backfill:
         """Every bid that lived in a gap: those placed in it, also if they ended in it, and all that are on record."""
         asked_at = self._clock.now()
         cursor = await self._read(lambda connection: read.project(connection, self._project))
-        since = min(gap.since, cursor["swept_at"] or gap.since)
-        # The gap is by our clock. The marketplace's may have been behind when it began: too much costs a page more.
+        since = by_theirs(cursor, min(gap.since, cursor["swept_at"] or gap.since))
         ahead = clear(self._marketplace.skew)
-        placed = await self._marketplace.bids_since(self._project, since - MARGIN + min(ahead, timedelta()))
+        placed = await self._marketplace.bids_since(self._project, since - MARGIN)
         ended = [seen.value for seen in placed if seen.value.status in lifecycle.FINAL]
         await asyncio.to_thread(keep_ended, self._database, self._project, ended, until=asked_at, ahead=ahead)
         live = await self._read(lambda connection: read.live_bids(connection, self._project))
@@ -166,7 +166,7 @@ class Backfill:
 
     async def _remember(self, fid: str, asked: int) -> bool:
         """Asks for the history of a bid and commits what it tells. False if it goes on from what is known."""
-        looked_at = await self._read(lambda connection: read.project(connection, self._project)["polled_at"])
+        cursor = await self._read(lambda connection: read.project(connection, self._project))
         since = self._asked.get(fid)
         events: Sequence[BidEvent] = ()
         stories: Sequence[InstanceStory] = ()
@@ -199,9 +199,9 @@ class Backfill:
             asked=asked,
         )
         added = await self._recorder.remember(told, self._clock.now())
-        if looked_at is not None:
+        if cursor["polled_at"] is not None:
             # What led away from the last look was left to the next one, so it has to be asked for once more.
-            self._asked[fid] = looked_at - OVERLAP + min(clear(self._marketplace.skew), timedelta())
+            self._asked[fid] = by_theirs(cursor, cursor["polled_at"]) - OVERLAP
         return not added.wishes
 
     async def _read(self, question: Callable[[Connection], T]) -> T:

@@ -62,20 +62,20 @@ class Poller:
 
     async def tick(self) -> Tick:
         """Raises MarketplaceError if nothing at all could be learned, StoreError if it could not be kept."""
-        trouble = Trouble()
+        trouble, begun = Trouble(), self._clock.monotonic()
         seen = self._snapshot()
         known, notices, unseen = await asyncio.to_thread(self._load)
         seen = await self._sight.see_bids(seen, known, trouble)
         seen = await self._sight.see_instances(seen, known, trouble)
         if "fleet" in unseen:
             seen = self._doubt("fleet", seen, trouble)
-        seen = self._observed(replace(seen, complete=not trouble.lines))
+        seen = self._observed(replace(seen, complete=not trouble.lines), begun)
         changes = await asyncio.to_thread(_preview, known, seen, notices)
         after = apply(known, changes)
         fresh = {fid for fid in _noticed(after) if fid not in notices}
         deadlines = await self._ask(unconfirmed(after, fresh), seconds=BEFORE_COMMIT)
         if deadlines:
-            seen = self._observed(replace(seen, deadlines=deadlines))
+            seen = self._observed(replace(seen, deadlines=deadlines), begun)
         await self._recorder.record(seen, changed=bool(changes or deadlines))
         self._confirm(after, notices, fresh)
         statuses = statuses_by_bid(after)
@@ -87,13 +87,13 @@ class Poller:
 
     async def poll_clusters(self) -> Tick:
         """The clusters of the project: seldom, since little hangs on them."""
-        trouble = Trouble()
+        trouble, begun = Trouble(), self._clock.monotonic()
         seen = self._snapshot()
         known, _, unseen = await asyncio.to_thread(self._load)
         seen = await self._sight.see_clusters(seen, known, trouble)
         if "clusters" in unseen:
             seen = self._doubt("clusters", seen, trouble)
-        await self._recorder.record(self._observed(seen))
+        await self._recorder.record(self._observed(seen, begun))
         return Tick(not trouble.lines, trouble=trouble.lines, set_aside=trouble.set_aside)
 
     async def stop(self) -> None:
@@ -105,9 +105,13 @@ class Poller:
         now = self._clock.now()
         return Snapshot(self.project, asked_at=now, observed_at=now)
 
-    def _observed(self, seen: Snapshot) -> Snapshot:
-        """Now all of it has been seen; and by then the answers have told what the marketplace's clock shows."""
-        return replace(seen, observed_at=self._clock.now(), ahead=clear(self._marketplace.skew))
+    def _observed(self, seen: Snapshot, begun: float) -> Snapshot:
+        """Now all of it has been seen; and by then the answers have told what the marketplace's clock shows.
+
+        `begun` is the monotonic time of the first question: a clock that is set back would date it later than this."""
+        now = self._clock.now()
+        asked_at = min(seen.asked_at, now - timedelta(seconds=self._clock.monotonic() - begun))
+        return replace(seen, asked_at=asked_at, observed_at=now, ahead=clear(self._marketplace.skew))
 
     def _load(self) -> tuple[Fleet, Mapping[str, Notice], set[str]]:
         """What the record holds, its open notices, and what still waits for its first sight."""
@@ -150,7 +154,8 @@ class Poller:
         try:
             told = await self._ask(due, seconds=AFTER_COMMIT)
             if told:
-                await self._recorder.record(replace(self._snapshot(), deadlines=told))
+                seen = self._observed(self._snapshot(), self._clock.monotonic())
+                await self._recorder.record(replace(seen, deadlines=told))
         except MithrildError as error:
             logger.debug("deadlines were not confirmed: {}", error)
 

@@ -45,7 +45,8 @@ class Recorder:
         self._database, self._rules, self._host, self._on_commit = database, rules, host, on_commit
         self._pause = pause
         self._looked: set[str] = set()  # the projects of which this process has seen all at least once
-        self._newest: dict[str, tuple[int, datetime]] = {}  # fid -> (ticket, when its poll was begun)
+        # fid -> (ticket, when its poll was begun, by the marketplace's clock: ours may be set)
+        self._newest: dict[str, tuple[int, datetime]] = {}
         self._pruned = 1000
         self._turn = asyncio.Lock()
         self.on_wish: Callable[[], None] = lambda: None  # something is to be looked back at
@@ -94,8 +95,8 @@ class Recorder:
                 self._looked.add(seen.project)
             for group in (seen.bids, seen.instances, seen.clusters):
                 for fid, item in group.items():
-                    self._newest[fid] = (item.ticket, seen.asked_at)
-            horizon = seen.asked_at - REMEMBERED
+                    self._newest[fid] = (item.ticket, seen.asked_at + seen.ahead)
+            horizon = seen.asked_at + seen.ahead - REMEMBERED
             if len(self._newest) > 2 * self._pruned:
                 self._newest = {fid: newest for fid, newest in self._newest.items() if newest[1] > horizon}
                 self._pruned = max(len(self._newest), 1000)
@@ -108,12 +109,15 @@ class Recorder:
         return added
 
     def _commit(self, seen: Snapshot, rules: Sequence[HookRule], changed: bool, pause: timedelta) -> Recorded:
+        def window(fid: str) -> datetime | None:
+            return self._newest[fid][1] - seen.ahead if fid in self._newest else None
+
         return record(
             self._database,
             seen,
             rules,
             host=self._host,
-            window=lambda fid: self._newest.get(fid, (0, None))[1],
+            window=window,
             changed=changed,
             pause=pause,
         )

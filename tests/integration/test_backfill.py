@@ -61,10 +61,13 @@ class Sleeper:
     async def finish(self) -> None:
         """Until nothing is wanted, or what is wanted waits for the next look."""
         rests = 0
-        while not await self.backfill.is_idle() and rests < 3:
+        for _ in range(200):
+            if await self.backfill.is_idle() or rests == 3:
+                return
             wait = await self.backfill.run()
             rests += wait == REST
             await self.rig.clock.sleep(wait)
+        raise AssertionError("there is no end to what is wanted")
 
     def restart(self) -> None:
         """Another process on the same record."""
@@ -303,6 +306,34 @@ def test_a_gap_outlives_a_kill_between_the_first_look_and_looking_back(tmp_path:
         await sleeper.finish()
         assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated"]
         assert sleeper.wanted() == ([], None)
+
+    with_sleeper(tmp_path, story)
+
+
+@pytest.mark.parametrize("hours", [-4, 4])
+def test_a_clock_that_is_set_hides_nothing(tmp_path: Path, hours: int) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        await sleeper.look()
+        brief = await rig.visitor.running("brief")
+        await rig.visitor.delete(f"/v2/spot/bids/{brief}")
+        await sleeper.turn(600)
+        bid = (await rig.visitor.place("work"))["fid"]
+        await sleeper.look()
+        await rig.visitor.force(bid, "allocate")
+        await sleeper.turn(600)
+        rig.clock.shift += timedelta(hours=hours)
+        sleeper.restart()
+        await sleeper.look()
+        await sleeper.finish()
+        truth = await sleeper.truth()
+        assert truth.keys() == {row.fid for row in [one.value for one in rig.fleet().bids.values()]} | {
+            one.value.fid for one in rig.fleet().instances.values()
+        }
+        for subject, steps in truth.items():
+            assert [word for word, _ in moments(sleeper.rows(subject))] == [word for word, _ in steps], subject
+            told = [datetime.fromisoformat(row["occurred_at"]) for row in sleeper.rows(subject)]
+            assert all(abs(at - true) < timedelta(seconds=1) for at, (_, true) in zip(told, steps, strict=True))
 
     with_sleeper(tmp_path, story)
 

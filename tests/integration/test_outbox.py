@@ -196,6 +196,14 @@ def test_age_counts_at_the_first_try_only_and_from_when_it_may_have_happened(dat
     assert len(claim(database, 1000, max_age=limit)) == 1
 
 
+@pytest.mark.parametrize(("ahead", "taken"), [(600.0, 0), (0.0, 1), (-600.0, 1)])
+def test_age_is_counted_by_one_clock(database: Database, ahead: float, taken: int) -> None:
+    see(database, 30, inst_1=STARTING)
+    told = at(30 + 600.0)  # by the marketplace's clock
+    sql(database, "UPDATE transitions SET occurred_at = ?, ahead_seconds = ?", f"{told:%FT%T.%fZ}", ahead)
+    assert len(claim(database, 700, max_age=timedelta(seconds=600))) == taken
+
+
 def test_age_means_nothing_to_a_notice(database: Database) -> None:
     see(database, 100, deadline=300, inst_1=PREEMPTING)
     assert len(claim(database, 299, max_age=timedelta(seconds=1))) == 1

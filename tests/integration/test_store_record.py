@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from mithrild.errors import StoreError
 from mithrild.fleet.model import Project, Transition
 from mithrild.fleet.routing import Match
-from mithrild.store import read
+from mithrild.store import read, wishes
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_prices, keep_projects
 from mithrild.store.record import Recorded, record, record_condition
@@ -329,3 +330,25 @@ def test_condition_of_the_watch_is_news_when_it_changes(tmp_path: Path) -> None:
         chain = [(event["data"]["from"], event["data"]["to"]) for event in map(json.loads, bodies(database).values())]
         assert chain == [(None, "unreachable"), ("unreachable", "recovered"), ("recovered", "unreachable")]
         assert deliveries(database) == [("tell", "marketplace", "pending")] * 3
+
+
+@pytest.mark.parametrize("set_by", [-4 * 3600, 4 * 3600])
+def test_what_was_measured_by_a_clock_that_was_set_is_told_in_terms_of_the_new_one(
+    tmp_path: Path, set_by: float
+) -> None:
+    pause = timedelta(seconds=20)
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid()))
+        seen = replace(poll(10 + set_by, a_bid(status="Preempting")), ahead=timedelta(seconds=-set_by))
+        recorded = record(database, seen, (), host=HOST, window=lambda fid: None, pause=pause)
+        ((start, observed, ahead),) = sql(
+            database, "SELECT window_start, observed_at, ahead_seconds FROM transitions WHERE after = 'Preempting'"
+        )
+        assert (start, observed, ahead) == (stored(at(set_by)), stored(seen_at(10 + set_by)), -set_by)
+        assert recorded.wishes, "a bid changed"
+        with database.read() as connection:
+            assert wishes.gap(connection, PROJECT.fid) is None, "nobody looked away"
+        late = replace(poll(70 + set_by, a_bid(status="Preempting")), ahead=timedelta(seconds=-set_by))
+        record(database, late, (), host=HOST, window=lambda fid: None, pause=pause)
+        with database.read() as connection:
+            assert wishes.gap(connection, PROJECT.fid) == wishes.Gap(at(10 + set_by), at(70 + set_by))

@@ -189,6 +189,7 @@ def _go_back_to_the_first_layout(path: Path) -> None:
         for index in ("deliveries_rehearsal", "bids_due"):
             connection.execute(f"DROP INDEX {index}")
         for column in (
+            "projects.ahead_seconds",
             "projects.gap_since",
             "projects.gap_until",
             "projects.swept_at",

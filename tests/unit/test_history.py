@@ -30,9 +30,11 @@ def told(*steps: tuple[str, float]) -> list[Told]:
     return [Told(status(word), moment(at)) for word, at in steps]
 
 
-def row(sequence: int, word: str, start: float | None, seen: float, at: float | None = None, **more: bool) -> Row:
+def row(
+    sequence: int, word: str, start: float | None, seen: float, at: float | None = None, *, baseline: bool = False
+) -> Row:
     window, time = None if start is None else moment(start), None if at is None else moment(at)
-    return Row(sequence, status(word), window, moment(seen), time, time or moment(seen), **more)
+    return Row(sequence, status(word), window, moment(seen), time, time or moment(seen), baseline)
 
 
 def lay(rows: Sequence[Row], story: Sequence[Told], present: str | None = "RUNNING") -> Merge:

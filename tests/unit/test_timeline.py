@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -68,7 +68,7 @@ def test_position_is_the_marketplaces_time_or_the_end_of_the_window() -> None:
 
 
 def test_a_window_is_by_our_clock_and_a_history_by_the_marketplaces() -> None:
-    ahead = replace(row(4, "Allocated", 100, 105), place=moment(705))  # ten minutes
+    ahead = replace(row(4, "Allocated", 100, 105), ahead=timedelta(minutes=10))
     assert align([ahead], told(("Allocated", 703))) == Outcome(times([(4, 703)]))
     assert align([ahead], told(("Allocated", 103))) == Outcome(times([(4, 103)])), "the Date was not the marketplace's"
 
