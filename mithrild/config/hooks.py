@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
-from os import X_OK, access, defpath
+from os import defpath
+from os.path import isabs
 from pathlib import Path
 from shutil import which
 from typing import Annotated, Literal, Self
@@ -19,9 +20,13 @@ from mithrild.config.actions import Notify, Run, Ssh, Webhook, a_list, notify_fa
 from mithrild.config.addresses import Address, Table
 from mithrild.config.durations import Age, Timeout
 from mithrild.config.filters import Match, check_on, check_pattern, counts_notices, not_empty, remarks
+from mithrild.config.programs import program_faults, program_remarks
+from mithrild.config.secrets import check_variable
 from mithrild.fleet import routing
 
 ACTIONS = ("run", "webhook", "notify", "ssh")  # the keys of which a hook has at least one
+
+OURS = ("MITHRIL_", "MITHRILD_")  # variables of the daemon and the vendor, the key among them
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -29,6 +34,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError("must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit")
+    return name
+
+
+def check_passed(name: str) -> str:
+    """A variable of the daemon's that a command may have. Never the key, and never what is ours to set."""
+    if check_variable(name).startswith(OURS):
+        raise ValueError(f'"{name}" is passed to no command: it is the daemon\'s own')
     return name
 
 
@@ -46,6 +58,7 @@ class Hook(Table):
     webhook: Webhook | None = None
     notify: Notify | None = None
     ssh: Ssh | None = None
+    env: Annotated[tuple[Annotated[str, AfterValidator(check_passed)], ...], BeforeValidator(a_list)] = ()
     timeout: Timeout = timedelta(minutes=1)
     max_age: Age = timedelta(minutes=10)
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
@@ -102,6 +115,7 @@ class Hook(Table):
     def faults(self, env: Mapping[str, str]) -> list[str]:
         """What is wrong beside the words of the file, and a reason not to start. To be asked of a located hook."""
         return [
+            *(program_faults(self.run[0]) if self.run else ()),
             *(self.webhook.faults(env) if self.webhook else ()),
             *notify_faults(self.notify or (), env),
             *(self.ssh.faults() if self.ssh else ()),
@@ -113,12 +127,6 @@ class Hook(Table):
         for address in self.notify or ():
             if address.url is not None and (lack := notifying.remark(address.url.get_secret_value())) is not None:
                 found.append(f"notify: {lack}")
-        if self.run is not None:
-            program = Path(self.run[0])
-            if not program.is_absolute():
-                found.append(f"run: {program} is not on PATH; deliveries will fail until it is")
-            elif not program.is_file():
-                found.append(f"run: {program} is not there; deliveries will fail until it is")
-            elif not access(program, X_OK):
-                found.append(f"run: {program} is not executable; deliveries will fail until it is (chmod +x)")
+        if self.run is not None and isabs(self.run[0]):
+            found += program_remarks(self.run[0])
         return found

@@ -20,7 +20,7 @@ class Actions:
     def __init__(self, clock: Clock, database: Database, secrets: Secrets, env: Mapping[str, str]) -> None:
         self._webhooks = Webhooks(clock, secrets)
         self._of_kind: dict[str, Action] = {
-            "run": Run(clock),
+            "run": Run(clock, env),
             "webhook": self._webhooks,
             "notify": Notify(clock, secrets),
             "ssh": Remote(clock, database, env),

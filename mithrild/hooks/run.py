@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
 
 from mithrild.clock import Clock
+from mithrild.config.programs import exposed
 from mithrild.hooks.action import Job, Result
 from mithrild.hooks.command import minimal_environment, run_command
 from mithrild.hooks.environment import hook_environment
@@ -12,16 +15,20 @@ from mithrild.hooks.survivors import end_survivors
 
 
 class Run:
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, env: Mapping[str, str]) -> None:
+        self._clock, self._env = clock, env
 
     async def deliver(self, job: Job) -> Result:
         hook, claim = job.hook, job.claim
         assert hook.run is not None
+        if (danger := await asyncio.to_thread(exposed, Path(hook.run[0]))) is not None:
+            return Result("failed", f"not started: {danger}")
+        passed = {name: self._env[name] for name in hook.env if name in self._env}
+        told = hook_environment(claim, job.event, self._clock.now())
         result = await run_command(
             hook.run,
             stdin=claim.body.encode() + b"\n",
-            env=minimal_environment(os.environ) | hook_environment(claim, job.event, self._clock.now()),
+            env=minimal_environment(self._env) | passed | told,
             timeout=hook.timeout.total_seconds(),
             stop=job.stop,
         )

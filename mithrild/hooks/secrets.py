@@ -12,6 +12,7 @@ from mithrild.config.secrets import Source
 
 SHORTEST = 6  # a shorter word is in half of all texts, and is no secret
 TOKEN_LENGTH = 16
+TELLING = frozenset({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})  # words in names of variables
 HIDDEN = "***"
 
 
@@ -25,6 +26,7 @@ class Secrets:
     def learn(self, hooks: Iterable[Hook]) -> None:
         """Reads what these hooks name, so that none of them can print what belongs to another. Reads files."""
         for hook in hooks:
+            self.hide(self._env.get(name, "") for name in hook.env if TELLING & set(name.upper().split("_")))
             for address in (*([hook.webhook] if hook.webhook else ()), *(hook.notify or ())):
                 with suppress(ValueError):
                     self.address(address)

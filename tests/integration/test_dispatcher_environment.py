@@ -152,6 +152,40 @@ def test_no_secret_of_the_daemon_reaches_a_hook(tmp_path: Path, monkeypatch: pyt
     assert {name for name in environment if name.startswith("MITHRILD_")} == DOCUMENTED | {"MITHRILD_DELIVERY"}
 
 
+def test_command_gets_the_variables_that_its_hook_lists_and_cannot_print_what_is_secret_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush-hush")
+    run = a_script(tmp_path / "hook", 'echo "$AWS_PROFILE $AWS_SECRET_ACCESS_KEY $NOT_SET."')
+    hook = Hook(name="hook", on=("*",), run=run, env=("AWS_PROFILE", "AWS_SECRET_ACCESS_KEY", "NOT_SET"))
+    with opened(tmp_path / "state") as database:
+        preempted(database)
+
+        async def main() -> None:
+            async with dispatching(database, hook):
+                await until(lambda: deliveries(database, "state") == [("done",)])
+
+        asyncio.run(main())
+        assert sql(database, "SELECT output FROM attempts") == [("production *** .\n",)]
+
+
+def test_program_that_others_may_change_by_now_is_not_started(tmp_path: Path) -> None:
+    run = a_script(tmp_path / "hook", f"touch {tmp_path}/ran")
+    (tmp_path / "hook").chmod(0o777)
+    with opened(tmp_path / "state") as database:
+        preempted(database)
+
+        async def main() -> None:
+            async with dispatching(database, Hook(name="hook", on=("*",), run=run)):
+                await until(lambda: deliveries(database, "state") == [("failed",)])
+
+        asyncio.run(main())
+        [(reason,)] = deliveries(database, "reason")
+    assert reason == f"not started: anyone may write to {run[0]}; type: chmod o-w {run[0]}"
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     "name",
     [

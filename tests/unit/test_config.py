@@ -249,7 +249,6 @@ def test_a_program_is_found_under_the_home_folder_and_on_path(home: Home) -> Non
 @pytest.mark.parametrize(
     ("written", "warning"),
     [
-        ("save", "save is not on PATH"),
         ("~/bin/save", "/bin/save is not there"),
         ("/nowhere/save", "/nowhere/save is not there"),
         ("~/bin", "/bin is not there"),
