@@ -16,6 +16,7 @@ from mithrild.api import fleet
 from mithrild.api.answers import LONGEST_NUMBER, Parts, Refusal, answer, freshness, whole_number
 from mithrild.fleet.event import sequence_of, stamp
 from mithrild.store import outbox, read
+from mithrild.store.reach import reach
 
 DEFAULT_LIMIT = 100
 MOST = 10_000
@@ -110,7 +111,8 @@ def list_deliveries(parts: Parts, request: Request) -> Response:
                 "finished_at": stamp(row["finished_at"]),
                 "reason": row["reason"],
                 "exit_code": row["exit_code"],
-                **({"output": row["output"]} if with_output else {}),
+                # Null output of some bytes is output that is no longer kept.
+                **({name: row[name] for name in ("output", "output_bytes")} if with_output else {}),
             }
         )
     return answer({"deliveries": shown})
@@ -123,14 +125,15 @@ def _cursor(connection: Connection, parts: Parts, asked: str | None) -> int | No
     digits = asked.removeprefix(f"evt_{parts.database.id}_")
     if len(digits) > LONGEST_NUMBER and digits.isdigit():
         raise Refusal("bad_request", f"after has a number of {len(digits)} digits, which no event has")
-    number = int(asked) if asked.isascii() and asked.isdigit() else sequence_of(parts.database.id, asked)
+    number = int(asked) if asked.isascii() and asked.isdigit() else read.sequence_of_event(connection, asked)
+    if number is None:
+        number = sequence_of(parts.database.id, asked)
     oldest, _ = read.bounds(connection)
     if number is None and not asked.startswith("evt_"):
         raise Refusal("bad_request", f"after must be a sequence number or an event id, not {asked[:40]!r}")
     if number is None or number > read.last_sequence(connection):
         raise Refusal("cursor_gone", "this cursor is from another record", oldest=oldest)
-    first = read.first_sequence(connection)
-    if number and first is not None and number < first - 1:
+    if number and number < reach(connection).through:
         raise Refusal("cursor_gone", f"the events after {number} are no longer kept", oldest=oldest)
     return number
 

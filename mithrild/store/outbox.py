@@ -245,6 +245,7 @@ def _settle(connection: Connection, claim: Claim, outcome: Outcome, run: str, no
             signal=outcome.signal,
             reason=outcome.reason,
             output=outcome.output,
+            output_bytes=None if outcome.output is None else len(outcome.output.encode()),
         )
     )
     state, reason, next_at = outcome.state, outcome.reason, outcome.next_at
@@ -340,6 +341,16 @@ def listing(
     limit: int = 100,
 ) -> Sequence[RowMapping]:
     """Deliveries with their last try, the newest first."""
+    # Which they are is settled first, in an index: sorting whole rows, with all their text, would take seconds.
+    order = (_deliveries.c.sequence.desc(), _deliveries.c.hook)
+    chosen = select(_deliveries.c.id).order_by(*order).limit(limit)
+    its_sequence = select(_events.c.sequence).where(_events.c.id == event).scalar_subquery()
+    filters = (
+        (_deliveries.c.hook == hook, hook),
+        (_deliveries.c.sequence == its_sequence, event),
+        (_deliveries.c.state == state, state),
+    )
+    chosen = chosen.where(*(condition for condition, asked in filters if asked is not None))
     tries = _attempts.alias("tries")
     last = select(func.max(tries.c.number)).where(tries.c.delivery == _deliveries.c.id).correlate(_deliveries)
     query = (
@@ -350,6 +361,7 @@ def listing(
             _events.c.body,
             _attempts.c.exit_code,
             _attempts.c.output,
+            _attempts.c.output_bytes,
         )
         .select_from(
             _deliveries.join(_events, _events.c.sequence == _deliveries.c.sequence).join(
@@ -358,12 +370,9 @@ def listing(
                 isouter=True,
             )
         )
-        .order_by(_deliveries.c.sequence.desc(), _deliveries.c.hook)
-        .limit(limit)
+        .where(_deliveries.c.id.in_(chosen))
+        .order_by(*order)
     )
-    for column, wanted in ((_deliveries.c.hook, hook), (_events.c.id, event), (_deliveries.c.state, state)):
-        if wanted is not None:
-            query = query.where(column == wanted)
     return connection.execute(query).mappings().all()
 
 

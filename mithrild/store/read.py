@@ -235,18 +235,21 @@ def last_after(connection: Connection, kind: str, subject: str) -> str | None:
 
 def bounds(connection: Connection) -> tuple[int | None, int | None]:
     """The oldest and the newest sequence of an event."""
-    row = connection.execute(select(func.min(_events.c.sequence), func.max(_events.c.sequence))).one()
-    return row[0], row[1]
+    # Asked for together in one select, they would be looked for in the whole table.
+    ends = (select(end(_events.c.sequence)).scalar_subquery() for end in (func.min, func.max))
+    oldest, newest = connection.execute(select(*ends)).one()
+    return oldest, newest
 
 
-def first_sequence(connection: Connection) -> int | None:
-    """The oldest sequence that is still kept, baseline rows included."""
-    return connection.execute(select(func.min(_transitions.c.sequence))).scalar()
+def sequence_of_event(connection: Connection, event: str) -> int | None:
+    """The sequence of an event on record. A record that was restored holds events of the one that it was before."""
+    return connection.execute(select(_events.c.sequence).where(_events.c.id == event)).scalar()
 
 
 def last_sequence(connection: Connection) -> int:
-    """The newest sequence ever given out, baseline rows included."""
-    return connection.execute(select(func.max(_transitions.c.sequence))).scalar() or 0
+    """The newest sequence ever given out, baseline rows and what is no longer kept included."""
+    highest = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'").scalar()
+    return int(highest or 0)
 
 
 def events(
@@ -267,7 +270,10 @@ def events(
     if after is not None:
         query = query.where(_events.c.sequence > after)
     if since is not None:
-        query = query.where(_events.c.time >= since)
+        # Where to begin is found in the index of times; the rows before it, with all their text, are never read.
+        # (A bare min() would be looked for from the first row on.)
+        begin = select(func.min(_events.c.sequence + 0)).where(_events.c.time >= since)
+        query = query.where(_events.c.sequence >= begin.scalar_subquery(), _events.c.time >= since)
     if patterns:
         query = query.where(or_(*(_events.c.type.op("GLOB")(pattern) for pattern in patterns)))
     if project is not None or bid is not None:

@@ -162,7 +162,7 @@ class NoticeRow(SQLModel, table=True):
     """`sequence` is the transition that opened it; None for one that stood at first sight."""
 
     __tablename__ = "notices"
-    __table_args__ = (Index("notices_open", "project", "ended_at"), Index("notices_sequence", "sequence"))
+    __table_args__ = (Index("notices_open", "ended_at", "project"), Index("notices_sequence", "sequence"))
     subject: str = Field(primary_key=True)
     ordinal: int = Field(primary_key=True)
     kind: str
@@ -182,6 +182,7 @@ class DeliveryRow(SQLModel, table=True):
     __table_args__ = (
         Index("deliveries_event", "sequence", "hook", "action", unique=True),
         Index("deliveries_due", "state", "hook", "action", "next_at"),
+        Index("deliveries_hook", "hook", "sequence"),
         Index("deliveries_order", "hook", "subject", "state", "sequence"),
         Index("deliveries_notice", "notice"),
         Index("deliveries_rehearsal", "rehearsal", sqlite_where=text("rehearsal IS NOT NULL")),
@@ -206,7 +207,10 @@ class DeliveryRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
+    """One start of a delivery. Its output may go before it does: then `output_bytes` tells how long it was."""
+
     __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_output", "started_at", "output_bytes", sqlite_where=text("output IS NOT NULL")),)
     delivery: str = Field(primary_key=True, foreign_key="deliveries.id")
     number: int = Field(primary_key=True)  # of all starts; `deliveries.attempts` counts only those that count
     started_at: datetime = Field(sa_type=Moment)
@@ -216,6 +220,7 @@ class AttemptRow(SQLModel, table=True):
     signal: int | None = None
     reason: str | None = None
     output: str | None = None
+    output_bytes: int | None = None  # in UTF-8
 
 
 class SilenceRow(SQLModel, table=True):

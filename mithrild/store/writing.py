@@ -60,8 +60,7 @@ def write_transitions(
     """
     if not steps:
         return []
-    highest = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'transitions'").scalar() or 0
-    written = list(enumerate(steps, start=int(highest) + 1))
+    written = list(enumerate(steps, start=read.last_sequence(connection) + 1))
     reached = read.last_positions(connection, {step.subject for step in steps})
     rows = []
     for at, (sequence, step) in enumerate(written):

@@ -16,10 +16,12 @@ from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from mithrild.errors import StoreError
+from mithrild.store import outbox
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_projects
+from mithrild.store.outbox import Outcome
 from mithrild.store.tables import DisabledActionRow, Meta, SilenceRow
-from tests.integration.store_builders import PROJECT, a_bid, an_instance, keep, opened, poll, sql
+from tests.integration.store_builders import PROJECT, a_bid, a_rule, an_instance, at, keep, opened, poll, sql
 
 
 def layout(path: Path) -> dict[str, Any]:
@@ -171,7 +173,9 @@ def test_alembic_is_loaded_only_when_the_layout_is_behind(tmp_path: Path) -> Non
 def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as database:
         keep(database, poll(0, a_bid(), an_instance()))
-        keep(database, poll(1, a_bid(status="Preempting"), an_instance(status="STATUS_PREEMPTING")))
+        keep(database, poll(1, a_bid(status="Preempting"), an_instance(status="STATUS_PREEMPTING")), [a_rule()])
+        (one, *_) = outbox.claim(database, ("all", "run"), free=1, max_age=None, run="run_1", now=at(2))
+        outbox.settle(database, one, Outcome("done", "done", output="é"), run="run_1", now=at(3))
     _go_back_to_the_first_layout(tmp_path / "mithrild.db")
     before = _all_rows(tmp_path / "mithrild.db")
     with closing(Database(tmp_path / "mithrild.db")):
@@ -182,11 +186,12 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
     for table, rows in before.items():
         kept = [{name: row[name] for name in was} for row, was in zip(after[table], rows, strict=True)]
         assert table == "alembic_version" or kept == rows, table
+    assert [attempt["output_bytes"] for attempt in after["attempts"]] == [2]
 
 
 def _go_back_to_the_first_layout(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for index in ("deliveries_rehearsal", "bids_due"):
+        for index in ("deliveries_rehearsal", "bids_due", "attempts_output", "deliveries_hook"):
             connection.execute(f"DROP INDEX {index}")
         for column in (
             "projects.ahead_seconds",
@@ -198,6 +203,7 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             "deliveries.by_hand",
             "deliveries.progress",
             "deliveries.rehearsal",
+            "attempts.output_bytes",
         ):
             table, _, name = column.partition(".")
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
@@ -205,6 +211,8 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             connection.execute(f"DROP TABLE {later.__tablename__}")
         connection.execute("DROP INDEX deliveries_due")
         connection.execute("CREATE INDEX deliveries_due ON deliveries (hook, state, next_at)")
+        connection.execute("DROP INDEX notices_open")
+        connection.execute("CREATE INDEX notices_open ON notices (project, ended_at)")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
 
 

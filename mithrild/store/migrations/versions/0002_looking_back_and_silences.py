@@ -20,6 +20,11 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("progress", sa.String(), nullable=True))
     op.add_column("deliveries", sa.Column("rehearsal", sa.String(), nullable=True))
     op.create_index("deliveries_rehearsal", "deliveries", ["rehearsal"], sqlite_where=sa.text("rehearsal IS NOT NULL"))
+    op.add_column("attempts", sa.Column("output_bytes", sa.Integer(), nullable=True))
+    op.execute("UPDATE attempts SET output_bytes = length(CAST(output AS BLOB)) WHERE output IS NOT NULL")
+    op.create_index(
+        "attempts_output", "attempts", ["started_at", "output_bytes"], sqlite_where=sa.text("output IS NOT NULL")
+    )
     op.create_table(
         "silences",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -41,3 +46,6 @@ def upgrade() -> None:
     # Most rows are of the past: what waits is found by its state first.
     op.drop_index("deliveries_due", "deliveries")
     op.create_index("deliveries_due", "deliveries", ["state", "hook", "action", "next_at"])
+    op.create_index("deliveries_hook", "deliveries", ["hook", "sequence"])
+    op.drop_index("notices_open", "notices")
+    op.create_index("notices_open", "notices", ["ended_at", "project"])
