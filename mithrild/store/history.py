@@ -7,7 +7,7 @@ nothing appear twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -22,6 +22,7 @@ from mithrild.fleet.timeline import Row, Told
 from mithrild.store import read, wishes
 from mithrild.store.cursor import in_present_terms, shifted
 from mithrild.store.database import Database
+from mithrild.store.reach import reach
 from mithrild.store.record import Recorded
 from mithrild.store.tables import DeliveryRow, NoticeRow, TransitionRow, table_of
 from mithrild.store.writing import insert_notices, put_fleet, write_events, write_transitions
@@ -60,10 +61,14 @@ def write_history(
         known = read.one_bid(connection, told.bid, told.instance_steps)
         if cursor["baseline_at"] is None or told.bid not in known.bids:
             return Recorded()  # nothing was ever seen, so nothing was missed
-        fresh = _fresh(told, known, cursor["baseline_at"] + told.ahead)
+        dropped = reach(connection).before
+        begun = cursor["baseline_at"] + told.ahead
+        fresh = _fresh(told, known, max(begun, dropped or begun))
         steps: list[tuple[Transition, datetime]] = []
         more = False
         for subject, story in _subjects(told, known, fresh, _begun(connection, told.bid)):
+            if dropped is not None:
+                subject = replace(subject, begun=max(dropped, subject.begun or dropped))
             merged = merge(subject, _rows(connection, subject), story, now=now)
             _tell_times(connection, merged)
             steps += merged.added
@@ -94,8 +99,9 @@ def keep_ended(
         if begun is None:
             return
         ended = {bid.fid: Record(bid, bid.deactivated_at or bid.created_at) for bid in bids}
-        # What ended before the first sight of the project is no news.
-        fresh = {fid: one for fid, one in ended.items() if one.since > begun + ahead}
+        # What ended before the first sight of the project is no news, nor is what is no longer kept.
+        begun = max(begun + ahead, reach(connection).before or begun + ahead)
+        fresh = {fid: one for fid, one in ended.items() if one.since > begun}
         for fid in read.known_bids(connection, fresh):
             del fresh[fid]
         put_fleet(connection, Fleet(fresh))
