@@ -38,6 +38,7 @@ from mithrild.store.database import Database
 from mithrild.watcher.archive import Archive
 from mithrild.watcher.cadence import Cadence
 from mithrild.watcher.desk import Desk
+from mithrild.watcher.upkeep import Upkeep
 from mithrild.watcher.watch import Watch
 
 RECORD = "mithrild.db"
@@ -71,6 +72,7 @@ class App:
         self._fatal: MithrildError | None = None
         self._restart_needed: list[str] = []
         self._budget = RequestBudget(self._clock, config.marketplace.requests_per_minute)
+        self._on_new_config: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises MithrildError for what keeps it from starting, or from going on."""
@@ -80,6 +82,11 @@ class App:
                 for suffix in ("", "-wal", "-shm"):
                     (config.state_dir / (RECORD + suffix)).unlink(missing_ok=True)
             database = Database(config.state_dir / RECORD)
+            if database.restored_from is not None:
+                logger.warning(
+                    "the record was restored from the backup of {}: what happened since is looked up, and seen anew",
+                    stamp(database.restored_from),
+                )
             try:
                 database.claim_for(config.api_url, None)
                 await self._serve(database)
@@ -129,6 +136,7 @@ class App:
             on_commit=on_commit,
             on_foreign_account=self._give_up,
         )
+        upkeep = Upkeep(lambda: self._config, database, self._clock, lambda: marketplace.skew)
         parts = Parts(
             database=database,
             feed=feed,
@@ -144,10 +152,13 @@ class App:
                 lambda: self._config.poll.active.total_seconds(),
             ),
             archive=Archive(marketplace, self._budget, watch.health, self._clock),
+            upkeep=upkeep,
             daemon=lambda: self._facts(bound),
         )
         server = make_server(build(parts))
         watch.begin()
+        upkeep.begin(cadence)
+        self._on_new_config = lambda: cadence.look_at_once("upkeep")
         self._take_signals(watch, dispatcher)
         tasks = [
             asyncio.create_task(server.serve_on(bound)),
@@ -171,6 +182,7 @@ class App:
             systemd.notify_stopping(self._config.shutdown_grace.total_seconds() + STOP_TAKES)
             logger.info("stopping")
             await cadence.stop()
+            await upkeep.stop()
             await watch.stop()
             await dispatcher.stop(self._config.shutdown_grace)
             feed.close()
@@ -211,6 +223,7 @@ class App:
         self._budget.cap = new.marketplace.requests_per_minute
         watch.new_key()
         dispatcher.wake()
+        self._on_new_config()
         logger.info("the configuration was read again: {} hooks", len(new.hooks))
         if self._restart_needed:
             logger.warning("these take effect only after a restart: {}", ", ".join(self._restart_needed))

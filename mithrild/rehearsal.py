@@ -83,6 +83,8 @@ def _configuration(
         poll=config.poll.model_copy(
             update={"active": quarter, "idle": quarter, "prices": auction, "clusters": auction}
         ),
+        # Its record is thrown away at the next start; and whoever asks for a backup wants it beside that.
+        backup=config.backup.model_copy(update={"every": None, "folder": None}),
         hooks=config.hooks if file else _example_hooks(folder),
     )
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from mithrild import __version__
 from mithrild.api.desk import Archive, Desk
 from mithrild.api.feed import Feed
+from mithrild.api.upkeep import Upkeep
 from mithrild.clock import Clock
 from mithrild.config import Config
 from mithrild.errors import AnswerLost, KeyRefused, MarketplaceError, NotFound, RequestRefused
@@ -79,6 +80,7 @@ class Parts:
     health: Health
     desk: Desk
     archive: Archive
+    upkeep: Upkeep
     daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
 
 

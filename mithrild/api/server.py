@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mithrild.api import bids, clusters, events, fleet, inventory, status, writes
+from mithrild.api import backups, bids, clusters, events, fleet, inventory, status, writes
 from mithrild.api.answers import Parts, Refusal, answer, of_marketplace, refuse
 from mithrild.api.peer import PeerCheckedProtocol
 from mithrild.api.socket import BoundSocket
@@ -31,6 +31,7 @@ READS: dict[str, Callable[[Parts, Request], Response]] = {
     "/clusters": clusters.list_clusters,
     "/events": events.list_events,
     "/deliveries": events.list_deliveries,
+    "/backups": backups.list_backups,
 }
 # These may ask the marketplace, and wait for it.
 QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]] = {
@@ -40,6 +41,7 @@ QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]
     ("POST", "/bids"): writes.place_bid,
     ("PATCH", "/bids/{bid:name}"): writes.change_bid,
     ("DELETE", "/bids/{bid:name}"): writes.cancel_bid,
+    ("POST", "/backups"): backups.make_backup,
     ("GET", "/clusters/{cluster:name}"): clusters.show_cluster,
     ("GET", "/ssh-keys"): inventory.list_ssh_keys,
 }

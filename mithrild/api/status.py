@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mithrild.api import backups
 from mithrild.api.answers import Json, Parts, answer, freshness
 from mithrild.fleet.event import stamp
 from mithrild.store import outbox, read
@@ -23,14 +24,18 @@ def show_status(parts: Parts, request: Request) -> Response:
         projects = read.projects(connection)
         fresh = freshness(connection, parts)
         market = read.market_age(connection)
+        kept = backups.retention_view(connection, parts)
     daemon = parts.daemon()
     store: Json = {
         "id": parts.database.id,
         "path": str(parts.database.path),
         "bytes": parts.database.path.stat().st_size,
+        "wal_bytes": parts.database.wal_bytes(),
         "schema": SCHEMA,
         "oldest_sequence": oldest,
         "newest_sequence": newest,
+        "growth": backups.growth_view(parts.upkeep.growth),
+        "retention": kept,
     }
     hooks = []
     for hook in config.hooks:
@@ -84,6 +89,7 @@ def show_status(parts: Parts, request: Request) -> Response:
             "prices": {"last_change_at": stamp(market)},
             "set_aside": {"items": health.set_aside, "last": health.last_set_aside},
             "fleet": fleet,
+            "backups": backups.backups_view(parts.upkeep.backups),
             "hooks": hooks,
             **daemon,
         }

@@ -33,9 +33,15 @@ def summary(config: Config) -> list[str]:
         f"marketplace: {config.api_url}",
         f"projects: {', '.join(config.projects) or 'none named'}",
         f"state: {config.state_dir}",
+        f"backups: {_backups(config)}",
         *(_hook(hook) for hook in config.hooks),
         *(f"warning: {warning}" for warning in config.warnings),
     ]
+
+
+def _backups(config: Config) -> str:
+    every, kept = config.backup.every, f"the last {config.backup.keep} are kept in {config.backup_folder}"
+    return f"{'made only when asked for' if every is None else f'every {format_duration(every)}'}; {kept}"
 
 
 def _hook(hook: Hook) -> str:

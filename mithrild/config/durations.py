@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -35,9 +36,28 @@ def format_duration(length: timedelta) -> str:
 
 def within(least: str, most: str) -> BeforeValidator:
     """A validator that reads a duration and keeps it inside a range, both ends included."""
+    return BeforeValidator(_reader(least, most))
+
+
+def within_or(word: str, least: str, most: str) -> BeforeValidator:
+    """The same, or `word` for no limit: then None."""
+    read = _reader(least, most)
+
+    def check(value: object) -> timedelta | None:
+        if value is None or value == word:
+            return None
+        try:
+            return read(value)
+        except ValueError as error:
+            raise ValueError(f'{error}; "{word}" is the other choice') from None
+
+    return BeforeValidator(check)
+
+
+def _reader(least: str, most: str) -> Callable[[object], timedelta]:
     low, high = parse_duration(least), parse_duration(most)
 
-    def check(value: object) -> timedelta:
+    def read(value: object) -> timedelta:
         if isinstance(value, timedelta):
             length = value
         elif isinstance(value, str):
@@ -48,7 +68,7 @@ def within(least: str, most: str) -> BeforeValidator:
             raise ValueError(f"{format_duration(length)} is outside {least} to {most}")
         return length
 
-    return BeforeValidator(check)
+    return read
 
 
 Wait = Annotated[timedelta, within("100ms", "5m")]
@@ -56,3 +76,7 @@ Interval = Annotated[timedelta, within("100ms", "7d")]
 Grace = Annotated[timedelta, within("0s", "5m")]
 Timeout = Annotated[timedelta, within("100ms", "1d")]
 Age = Annotated[timedelta, within("1s", "365d")]
+# How long rows are kept. What was told a week ago is needed no more by anything that runs.
+Kept = Annotated[timedelta | None, within_or("forever", "7d", "36500d")]
+Span = Annotated[timedelta, within("1h", "36500d")]
+Every = Annotated[timedelta | None, within_or("never", "1m", "366d")]

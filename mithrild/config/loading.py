@@ -12,7 +12,17 @@ from pydantic import SecretStr, ValidationError
 
 from mithrild.config import problems
 from mithrild.config.hooks import Hook
-from mithrild.config.settings import DEFAULT_API_URL, Log, Marketplace, Poll, Settings, check_key, check_url
+from mithrild.config.settings import (
+    DEFAULT_API_URL,
+    Backup,
+    Keep,
+    Log,
+    Marketplace,
+    Poll,
+    Settings,
+    check_key,
+    check_url,
+)
 from mithrild.config.sources import Found, read_file, read_variables
 from mithrild.config.vendor import Vendor, read_vendor
 from mithrild.errors import ConfigError
@@ -38,6 +48,8 @@ class Config:
     key_source: str | None
     marketplace: Marketplace  # api_url resolved
     poll: Poll
+    keep: Keep
+    backup: Backup  # its folder written out, where one is named
     log: Log
     hooks: tuple[Hook, ...]  # programs located, where they are to be found
     watched_files: tuple[Path, Path]  # ours and the vendor's: read, or would have been, had they been there
@@ -48,6 +60,10 @@ class Config:
         """Where a key is looked for, for a person who has to put one somewhere."""
         ours, vendors = self.watched_files
         return f"the environment (MITHRIL_API_KEY), api_key in {ours}, the profile in use in {vendors}"
+
+    @property
+    def backup_folder(self) -> Path:
+        return Path(self.backup.folder) if self.backup.folder else self.state_dir / "backups"
 
     @property
     def api_url(self) -> str:
@@ -103,6 +119,8 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
         key_source=key_source,
         marketplace=settings.marketplace.model_copy(update={"api_url": api_url}),
         poll=settings.poll,
+        keep=settings.keep,
+        backup=_located(settings.backup, env),
         log=settings.log,
         hooks=located,
         warnings=tuple(map(one_line, warnings)),
@@ -129,7 +147,15 @@ def _home(env: Mapping[str, str]) -> Path:
 def _state_dir(settings: Settings, env: Mapping[str, str]) -> Path:
     if settings.state_dir is None:
         return Path(state_home(dict(env))).absolute() / "mithrild"
-    return _home(env) / settings.state_dir[2:] if settings.state_dir.startswith("~/") else Path(settings.state_dir)
+    return _folder(settings.state_dir, env)
+
+
+def _located(backup: Backup, env: Mapping[str, str]) -> Backup:
+    return backup if backup.folder is None else backup.model_copy(update={"folder": str(_folder(backup.folder, env))})
+
+
+def _folder(path: str, env: Mapping[str, str]) -> Path:
+    return _home(env) / path[2:] if path.startswith("~/") else Path(path)
 
 
 def _profile(vendor: Vendor) -> str:

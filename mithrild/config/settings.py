@@ -13,9 +13,10 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from mithrild.config.actions import a_list
 from mithrild.config.addresses import Table
-from mithrild.config.durations import Grace, Interval, Wait
+from mithrild.config.durations import Every, Grace, Interval, Kept, Span, Wait
 from mithrild.config.filters import not_empty
 from mithrild.config.hooks import Hook
+from mithrild.fleet.keeping import Limits
 from mithrild.web import is_loopback
 
 DEFAULT_API_URL = "https://api.mithril.ai"
@@ -47,7 +48,7 @@ def check_key(key: SecretStr) -> SecretStr:
     return SecretStr(key.get_secret_value().strip())
 
 
-def _check_state_dir(path: str) -> str:
+def _check_folder(path: str) -> str:
     if not path.startswith(("/", "~/")) or "\0" in path:
         raise ValueError("must be an absolute path, or one under ~/")
     return path
@@ -69,6 +70,31 @@ class Poll(Table):
     inventory: Interval = timedelta(hours=1)
 
 
+class Keep(Table):
+    transitions: Kept = None  # for ever
+    output: Kept = timedelta(days=30)
+    output_megabytes: Annotated[StrictInt, Field(ge=1, le=100_000)] = 100
+    prices: Span = timedelta(days=2)
+    prices_hourly: Span = timedelta(days=90)
+    prices_daily: Kept = timedelta(days=730)
+
+    def limits(self) -> Limits:
+        return Limits(
+            transitions=self.transitions,
+            output=self.output,
+            output_bytes=self.output_megabytes * 1_000_000,
+            prices_whole=self.prices,
+            prices_hourly=self.prices_hourly,
+            prices_daily=self.prices_daily,
+        )
+
+
+class Backup(Table):
+    every: Every = timedelta(days=1)
+    keep: Annotated[StrictInt, Field(ge=1, le=1000)] = 7
+    folder: Annotated[str, AfterValidator(_check_folder)] | None = None
+
+
 class Log(Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -81,10 +107,12 @@ class Settings(BaseSettings):
         tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(not_empty), BeforeValidator(a_list)
     ] = Field(default=(), validate_default=False)
     shutdown_grace: Grace = timedelta(seconds=5)
-    state_dir: Annotated[str, AfterValidator(_check_state_dir)] | None = None
+    state_dir: Annotated[str, AfterValidator(_check_folder)] | None = None
     api_key: Annotated[SecretStr, AfterValidator(check_key)] | None = None
     marketplace: Marketplace = Field(default_factory=Marketplace)
     poll: Poll = Field(default_factory=Poll)
+    keep: Keep = Field(default_factory=Keep)
+    backup: Backup = Field(default_factory=Backup)
     log: Log = Field(default_factory=Log)
     hooks: tuple[Hook, ...] = ()
 

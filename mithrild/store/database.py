@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from mithrild.errors import ForeignAccount, StoreError
 from mithrild.store.engine import open_database
+from mithrild.store.identity import identify
 from mithrild.store.tables import Meta, table_of
 
 _meta = table_of(Meta)
@@ -22,8 +22,8 @@ _meta = table_of(Meta)
 class Database:
     """One writer at a time (a lock here, `BEGIN IMMEDIATE` there); any number of readers beside it.
 
-    `id` is four random bytes in hex, made with the file: it stands in every event id, so that a cursor of
-    another record is recognised.
+    `id` is the name of the record, which stands in every event id, so that a cursor of another record is recognised;
+    `restored_from` is when the backup was made that this opening has turned into the record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,10 +33,7 @@ class Database:
         self.writing_since: float | None = None  # monotonic, while a write is under way: for the watchdog
         try:
             with self.write() as connection:
-                stored = connection.execute(select(_meta.c.value).where(_meta.c.key == "store")).scalar()
-                self.id = str(stored) if stored else secrets.token_hex(4)
-                if not stored:
-                    connection.execute(insert(_meta).values(key="store", value=self.id))
+                self.id, self.restored_from = identify(connection)
         except StoreError:
             self.close()
             raise
@@ -85,6 +82,13 @@ class Database:
     def account(self) -> dict[str, str]:
         with self.read() as connection:
             return dict(connection.execute(select(_meta.c.key, _meta.c.value)).all())
+
+    def wal_bytes(self) -> int:
+        """How long the file is that commits are written to first."""
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def close(self) -> None:
         self._writer.dispose()

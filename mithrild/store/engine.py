@@ -27,6 +27,7 @@ def open_database(path: Path) -> tuple[Engine, Engine]:
     Raises StoreError, and then the file is as it was.
     """
     _make_file(path)
+    _remove_foreign_wal(path)
     revision = _inspect(path)
     if revision is not None and revision > SCHEMA:
         raise StoreError(
@@ -51,6 +52,19 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; state_dir names the folder") from None
+
+
+def _remove_foreign_wal(path: Path) -> None:
+    """A backup that was copied here may find the WAL of the record that stood here before, if that one was killed:
+    SQLite would mix the two. A record of ours is in WAL mode from its first opening on, a backup is not."""
+    try:
+        with path.open("rb") as file:
+            in_rollback_mode = file.read(20)[18:] == b"\x01\x01"  # of the header: who may write, who may read
+        if in_rollback_mode:
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _inspect(path: Path) -> str | None:

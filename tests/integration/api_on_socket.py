@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -22,6 +23,7 @@ from mithrild.config import Config, load
 from mithrild.fleet.model import Listing
 from mithrild.health import Health
 from mithrild.store.database import Database
+from mithrild.watcher.upkeep import Upkeep
 from mithrild.wire import SOCKET_NAME
 from tests.integration.store_builders import CAP, HandClock, opened
 
@@ -51,6 +53,7 @@ class Api:
     config: Config
     desk: AsyncMock
     archive: AsyncMock  # knows of nothing, until a test says otherwise
+    upkeep: Upkeep
 
     async def get(self, path: str, **asked: Any) -> Any:
         """The answer to a question that can be answered."""
@@ -88,16 +91,19 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
         transport = httpx.AsyncHTTPTransport(uds=bound.path)
         client = httpx.AsyncClient(transport=transport, base_url="http://mithrild", timeout=CAP)
         config = load(folder / "config.toml", env)
+        clock = HandClock()
+        upkeep = Upkeep(lambda: config, database, clock, lambda: timedelta(0))
         api = Api(
             database,
             Feed(database),
-            HandClock(),
+            clock,
             Health(interval=5.0, usual=5.0),
             bound.path,
             client,
             config,
             AsyncMock(spec=Desk),
             AsyncMock(spec=Archive),
+            upkeep,
         )
         api.archive.ended.return_value = Listing(())
         api.archive.find.return_value = api.archive.instances.return_value = []
@@ -109,6 +115,7 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             health=api.health,
             desk=api.desk,
             archive=api.archive,
+            upkeep=api.upkeep,
             daemon=lambda: daemon_facts(bound.path),
         )
         server = make_server(build(parts))
@@ -117,6 +124,7 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             yield api
         finally:
             api.feed.close()
+            await upkeep.stop()
             await client.aclose()
             server.should_exit = True
             await asyncio.wait_for(task, CAP)

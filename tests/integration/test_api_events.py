@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from mithrild.fleet.model import Project
 from mithrild.store import outbox
+from mithrild.store.bounded import Dropped, drop_outputs
 from mithrild.store.inventory import keep_projects
 from mithrild.store.outbox import Outcome
+from mithrild.store.retention import drop_transitions
 from tests.integration.api_on_socket import Api, on_socket
 from tests.integration.store_builders import (
     PREEMPTING,
@@ -194,8 +197,10 @@ def test_cursor_that_we_never_gave_out_is_refused(
 def test_cursor_from_before_what_is_kept_is_refused_with_the_oldest(tmp_path: Path, path: str) -> None:
     async def test(api: Api, all_ids: list[str]) -> None:
         first_kept = sequence(all_ids[2])
-        for table in ("deliveries", "events", "transitions"):
-            sql(api.database, f"DELETE FROM {table} WHERE sequence < ?", first_kept)
+        sql(api.database, "UPDATE deliveries SET state = 'done'")
+        dropped = Dropped()
+        assert list(drop_transitions(api.database, at(150), dropped))
+        assert dropped.transitions
         for cursor in (all_ids[0], 1):
             status, error = await api.refused(path, after=cursor)
             assert (status, error["code"], error["oldest"]) == (410, "cursor_gone", first_kept)
@@ -254,15 +259,29 @@ def test_deliveries_are_shown_with_how_they_ended(tmp_path: Path) -> None:
                     "reason": "exit code 3",
                     "exit_code": 3,
                     "output": "oh no",
+                    "output_bytes": 5,
                 }
             ]
         }
         (lean,) = (await api.get("/deliveries", hook="save", state="failed"))["deliveries"]
         assert answer["deliveries"][0].pop("output") == "oh no"
+        assert answer["deliveries"][0].pop("output_bytes") == 5
         assert [lean] == answer["deliveries"]
         (waiting,) = (await api.get("/deliveries", hook="save", event=all_ids[3]))["deliveries"]
         assert waiting["output"] is None
         assert (waiting["state"], waiting["next_at"], waiting["exit_code"]) == ("pending", "2026-11-23T12:04:01Z", None)
+
+    asking(tmp_path, test)
+
+
+def test_output_that_is_no_longer_kept_is_told_from_output_that_never_was(tmp_path: Path) -> None:
+    async def test(api: Api, all_ids: list[str]) -> None:
+        (one,) = outbox.claim(api.database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(300))
+        outbox.settle(api.database, one, Outcome("done", "done", output="oh no"), run="run_1", now=at(310))
+        limits = api.config.keep.limits()
+        assert list(drop_outputs(api.database, limits, at(300) + timedelta(days=31), Dropped()))
+        shown = (await api.get("/deliveries", hook="save", output=1))["deliveries"]
+        assert [(one["output"], one["output_bytes"]) for one in shown] == [(None, None), (None, 5)]
 
     asking(tmp_path, test)
 

@@ -29,7 +29,7 @@ from tests.integration.store_builders import (
     sql,
 )
 
-PATHS = ("/status", "/bids", "/bids/bid_1", "/bids/bid_1/history", "/instances", "/events", "/deliveries")
+PATHS = ("/status", "/bids", "/bids/bid_1", "/bids/bid_1/history", "/instances", "/events", "/deliveries", "/backups")
 
 
 def test_status_has_all_its_keys(tmp_path: Path) -> None:
@@ -59,9 +59,17 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
                 "id": api.database.id,
                 "path": str(api.database.path),
                 "bytes": api.database.path.stat().st_size,
+                "wal_bytes": api.database.wal_bytes(),
                 "schema": engine.SCHEMA,
                 "oldest_sequence": newest,
                 "newest_sequence": newest,
+                "growth": None,
+                "retention": {
+                    "keep_transitions_seconds": None,
+                    "dropped_before": None,
+                    "waits": None,
+                    "last": None,
+                },
             },
             "account": {"api_url": "https://api.example.org", "organization": "org_1", "user": None},
             "key": {"state": "ok", "source": "environment MITHRIL_API_KEY", "message": None},
@@ -92,6 +100,18 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
             "prices": {"last_change_at": "2026-11-23T12:00:30Z"},
             "set_aside": {"items": 1, "last": "bid_7: no status"},
             "fleet": {"bids": 1, "instances": 1},
+            "backups": {
+                "folder": str(api.config.backup_folder),
+                "every_seconds": 86400.0,
+                "keep": 7,
+                "next_at": None,
+                "run": 0,
+                "running": None,
+                "made": None,
+                "error": None,
+                "failed_at": None,
+                "files": [],
+            },
             "restart_needed": ["poll.active"],
             "sandbox": False,
         }

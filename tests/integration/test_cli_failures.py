@@ -199,6 +199,7 @@ def test_help_at_each_level_needs_no_daemon(tmp_path: Path) -> None:
         "history",
         "daemon",
         "daemon status",
+        "daemon backup",
     ]
     for level in levels:
         done = ml(env, *level.split(), "-h")

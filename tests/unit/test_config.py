@@ -338,6 +338,7 @@ def test_check_config_shows_what_the_daemon_would_run_by(home: Home, capsys: pyt
         "marketplace: https://work.example.org",
         "projects: proj_work",
         f"state: {home.path}/.local/state/mithrild",
+        f"backups: every 1d; the last 7 are kept in {home.path}/.local/state/mithrild/backups",
         "hook tell: on instance.* where bid=train-*, region=us-*: run /bin/sh (at most 1m)",
         "hook lost: on bid.gone: run /nowhere/x (at most 1m30s)",
         f'warning: {home.file}: hook "lost": run: /nowhere/x is not there; deliveries will fail until it is',

@@ -14,7 +14,7 @@ from mithrild.config.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 # Keys without a default, or whose example is no default.
-NO_DEFAULTS = {"projects", "api_key", "state_dir", "hooks.name", "hooks.on", "hooks.run", "hooks.when"}
+NO_DEFAULTS = {"projects", "api_key", "state_dir", "backup.folder", "hooks.name", "hooks.on", "hooks.run", "hooks.when"}
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 
@@ -58,7 +58,18 @@ def test_it_loads_as_it_is_and_changes_nothing(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": ""}
     shown, default = load(EXAMPLE, env), load(None, env)
     assert not shown.warnings
-    for name in ("projects", "shutdown_grace", "state_dir", "api_key", "marketplace", "poll", "log", "hooks"):
+    for name in (
+        "projects",
+        "shutdown_grace",
+        "state_dir",
+        "api_key",
+        "marketplace",
+        "poll",
+        "keep",
+        "backup",
+        "log",
+        "hooks",
+    ):
         assert getattr(shown, name) == getattr(default, name), name
 
 
@@ -76,6 +87,8 @@ def test_its_examples_are_valid_and_its_defaults_are_true(tmp_path: Path) -> Non
         "shutdown_grace": config.shutdown_grace,
         **{f"marketplace.{key}": value for key, value in config.marketplace},
         **{f"poll.{key}": value for key, value in config.poll},
+        **{f"keep.{key}": value for key, value in config.keep},
+        **{f"backup.{key}": value for key, value in config.backup},
         **{f"log.{key}": value for key, value in config.log},
         **{f"hooks.{key}": getattr(hook, key) for hook in config.hooks for key in hook.model_fields_set},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mithril_cli import answers, client, output, times
 from mithril_cli.bidview import facts
 from mithril_cli.command import JSON, Command
+from mithril_cli.daemon import upkeep
 from mithril_cli.table import Column, render
 from mithrild import wire
 
@@ -41,7 +42,7 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def _facts(status: Object, now: float) -> list[tuple[str, str]]:
-    store, fleet = answers.part(status, "store"), answers.part(status, "fleet")
+    fleet = answers.part(status, "fleet")
     uptime = answers.number(status.get("uptime_seconds")) or 0.0
     box = ", watching the sandbox" if status.get("sandbox") else ""
     pairs = [
@@ -51,7 +52,7 @@ def _facts(status: Object, now: float) -> list[tuple[str, str]]:
             f"up {times.duration(uptime)}{box}",
         ),
         ("socket", answers.words(status.get("socket"))),
-        ("record", _record(store)),
+        *upkeep.facts(status, now),
         *_account(status),
         ("marketplace", _marketplace(answers.part(status, "marketplace"), now)),
         ("fleet", f"{answers.words(fleet.get('bids'))} bids, {answers.words(fleet.get('instances'))} instances"),
@@ -67,13 +68,6 @@ def _facts(status: Object, now: float) -> list[tuple[str, str]]:
     if isinstance(restart, list) and restart:
         pairs.append(("restart for", ", ".join(map(str, restart))))
     return pairs
-
-
-def _record(store: Object) -> str:
-    size = answers.number(store.get("bytes")) or 0.0
-    oldest, newest = store.get("oldest_sequence"), store.get("newest_sequence")
-    held = "no events yet" if newest is None else f"events {answers.words(oldest)} to {newest}"
-    return f"{answers.words(store.get('path'))}, {size / 1e6:.1f} MB, {held}"
 
 
 def _account(status: Object) -> list[tuple[str, str]]:
@@ -131,6 +125,12 @@ def _hook_row(hook: Object, now: float) -> tuple[str, ...]:
     )
 
 
+def make_backup(args: argparse.Namespace) -> int:
+    from mithril_cli.daemon import backup
+
+    return backup.run(args)
+
+
 COMMANDS = (
     Command(
         "status",
@@ -140,6 +140,20 @@ COMMANDS = (
         examples=(
             ("ml daemon status", "is it well, and how fresh is what it knows"),
             ("ml daemon status --json | jq .freshness", "for scripts and monitoring"),
+        ),
+    ),
+    Command(
+        "backup",
+        "Make a backup of the record now, and print where it lies",
+        make_backup,
+        options=(JSON,),
+        about=(
+            "The daemon makes one by itself each day (backup.every). A backup is one file, complete, compact and\n"
+            "verified. To go back to it: stop the daemon, copy the file over mithrild.db, and start the daemon."
+        ),
+        examples=(
+            ("ml daemon backup", "before an upgrade of the machine, say"),
+            ('cp "$(ml daemon backup)" /mnt/elsewhere/', "and a copy in another place"),
         ),
     ),
 )

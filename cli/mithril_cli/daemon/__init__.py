@@ -1,0 +1,1 @@
+"""What the verbs of `ml daemon` do; their table is in `commands.daemon`."""
