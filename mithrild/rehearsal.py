@@ -49,7 +49,9 @@ def run(config_file: Path | None, env: Mapping[str, str], *, port: int, speed: f
             logger.info("the sandbox is at {}; its control API is {}/sandbox/state", address, address)
 
             def ready(path: str) -> None:
-                line = f"MITHRILD_SOCKET={path} {_ml()} instance list"
+                # Whoever uses the real thing may have this set, and the sandbox knows nothing of their projects.
+                unset = "MITHRIL_PROJECT= " if env.get("MITHRIL_PROJECT") else ""
+                line = f"{unset}MITHRILD_SOCKET={path} {_ml()} instance list"
                 sys.stderr.write(f"\n  In a second terminal:  {line}\n\n")
                 sys.stderr.flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from mithril_cli import output
 from mithril_cli.errors import Usage
@@ -71,7 +72,7 @@ class Elsewhere(Command):
 
 JSON = Option("--json", action="store_true", help="print one JSON document")
 PROJECT = (
-    Option("-p", "--project", metavar="PROJECT", help="a project by name or fid, among those the daemon watches"),
+    Option("-p", "--project", metavar="PROJECT", help="a project that the daemon watches, before MITHRIL_PROJECT"),
     Option("--all-projects", action="store_true", help="across all projects that the daemon watches"),
 )
 
@@ -80,7 +81,14 @@ def project_query(args: argparse.Namespace) -> list[tuple[str, object]]:
     """The part of a query that says whose bids are meant: the configured project, unless told otherwise."""
     if args.project is not None and args.all_projects:
         raise Usage("-p and --all-projects exclude each other")
-    return [("project", args.project), ("all_projects", 1 if args.all_projects else None)]
+    if args.all_projects:
+        return [("all_projects", 1)]
+    return [("project", chosen_project(args.project))]
+
+
+def chosen_project(named: str | None) -> str | None:
+    """What -p names, else MITHRIL_PROJECT of this shell, as the vendor's users set it. None: the daemon's own."""
+    return named if named is not None else os.environ.get("MITHRIL_PROJECT", "").strip() or None
 
 
 def positive(text: str) -> int:

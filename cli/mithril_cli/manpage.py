@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = (
     ("MITHRILD_SOCKET", "where the daemon listens, if not at one of the usual places"),
     ("MITHRIL_PROFILE", "the profile of config.yaml to go by"),
+    ("MITHRIL_PROJECT", "the project that is meant where no -p names one"),
     ("MITHRIL_API_KEY, MITHRIL_PROJECT, MITHRIL_API_URL", "go before what the profile says, for `ml setup`"),
     ("NO_COLOR", "if it is not empty, nothing is coloured"),
     ("COLUMNS", "how wide tables may be on a terminal"),

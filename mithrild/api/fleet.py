@@ -67,7 +67,10 @@ def scope(connection: Connection, parts: Parts, request: Request) -> str | None:
     found = find(wanted)
     if found is None:
         watched = ", ".join(f"{row['name']} ({row['fid']})" for row in rows) or "none yet"
-        raise Refusal("not_found", f"project {wanted[:200]!r} is not watched; watched are: {watched}")
+        raise Refusal(
+            "not_found",
+            f"project {wanted[:200]!r} is not watched, and -p or MITHRIL_PROJECT names it; watched are: {watched}",
+        )
     return found
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mithril_cli.instance.reach import Reach
 from tests.acceptance.sshd import SSH, Sshd, make_key
 from tests.integration import ssh_rig
+from tests.integration.cli_fake_daemon import Object
 from tests.integration.ssh_rig import Client, bid_answer, named, node
 
 
@@ -105,9 +107,18 @@ def test_a_remote_command_that_fails_as_ssh_does_is_not_explained(client: Client
     assert (done.code, done.err) == (255, "git@host: Permission denied (publickey).\n")
 
 
-def test_a_jump_host_of_the_persons_own_configuration_is_used(client: Client, sshd: Sshd) -> None:
-    away = f"{getpass.getuser()}@203.0.113.9:2222"  # where nobody answers, but for the jump host
-    client.daemon.answers |= named("one", bid_answer("one", [node("one-0", away)]))
+def answers(machine: Object) -> bool:
+    """Whether `ml instance create --wait-ssh` takes this machine for one that can be dialled."""
+    reach = Reach()
+    reach.look([machine], patience=5)
+    return reach.among([machine]) == 1
+
+
+def test_a_jump_host_of_the_persons_own_configuration_is_used(
+    client: Client, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = node("one-0", f"{getpass.getuser()}@203.0.113.9:2222")  # where nobody answers, but for the jump host
+    client.daemon.answers |= named("one", bid_answer("one", [away]))
     jump = client.folder / "jump"
     jump.write_text(
         f"IdentityFile {sshd.key}\nIdentityAgent none\nStrictHostKeyChecking no\nUserKnownHostsFile {jump}.known\n"
@@ -116,6 +127,8 @@ def test_a_jump_host_of_the_persons_own_configuration_is_used(client: Client, ss
     client.configure(f"Host 203.0.113.9\n  ProxyCommand {by_way}")
     assert client.ml("ssh", "one", "exit 6").code == 6
     assert sshd.logins() == 2
+    monkeypatch.setenv("PATH", client.env["PATH"])
+    assert answers(away)
 
 
 def test_a_broken_configuration_of_ssh_is_told_at_once(client: Client) -> None:
@@ -123,3 +136,17 @@ def test_a_broken_configuration_of_ssh_is_told_at_once(client: Client) -> None:
     done = client.ml("ssh", "one", "true")
     assert (done.code, done.err.count("\n")) == (255, 1)
     assert "terminating, 1 bad configuration options" in done.err
+
+
+def test_the_port_of_the_persons_own_configuration_counts_where_the_marketplace_names_none(
+    client: Client, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = node("one-0", f"{getpass.getuser()}@127.0.0.1")
+    client.daemon.answers |= named("one", bid_answer("one", [bare]))
+    client.configure(f"Port {sshd.port}")
+    done = client.ml("ssh", "--timeout", "20", "one", "exit 7")
+    assert (done.code, "does not answer" in done.err) == (7, False)
+    monkeypatch.setenv("PATH", client.env["PATH"])
+    assert answers(bare)
+    client.configure("Port 9")
+    assert client.ml("ssh", "train", "--node", "0", "exit 6").code == 6

@@ -18,12 +18,17 @@ def line(place: Destination | None = None, **changes: object) -> list[str]:
 
 def test_a_host_key_is_kept_under_the_fid_and_a_new_one_is_taken_only_once() -> None:
     assert line() == [
-        "ssh", "-p", "22",
+        "ssh",
         "-o", "HostKeyAlias=inst_7",
         "-o", "UserKnownHostsFile=/state/known_hosts",
         "-o", "StrictHostKeyChecking=accept-new",
         "--", "ubuntu@203.0.113.7",
     ]  # fmt: skip
+
+
+def test_a_port_that_the_marketplace_does_not_name_is_left_to_the_persons_own_configuration() -> None:
+    assert "-p" not in line(parse("root@203.0.113.7"))
+    assert line(parse("203.0.113.7:22"))[:3] == ["ssh", "-p", "22"]
 
 
 def test_host_and_port_are_given_apart_and_the_user_goes_with_the_host() -> None:
@@ -33,7 +38,7 @@ def test_host_and_port_are_given_apart_and_the_user_goes_with_the_host() -> None
 
 
 def test_a_key_that_is_named_is_the_only_one_that_is_offered() -> None:
-    assert line(identity="/keys/mine")[3:7] == ["-i", "/keys/mine", "-o", "IdentitiesOnly=yes"]
+    assert line(identity="/keys/mine")[1:5] == ["-i", "/keys/mine", "-o", "IdentitiesOnly=yes"]
 
 
 def test_options_come_before_the_end_of_options_and_the_command_after_it() -> None:

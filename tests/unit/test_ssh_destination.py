@@ -11,22 +11,22 @@ from mithril_cli.ssh.errors import NotReached
 @pytest.mark.parametrize(
     ("text", "host", "port", "user"),
     [
-        ("203.0.113.7", "203.0.113.7", 22, "ubuntu"),
+        ("203.0.113.7", "203.0.113.7", None, "ubuntu"),
         ("203.0.113.7:2222", "203.0.113.7", 2222, "ubuntu"),
-        ("gpu-7.example.org", "gpu-7.example.org", 22, "ubuntu"),
-        ("root@203.0.113.7", "203.0.113.7", 22, "root"),
+        ("gpu-7.example.org", "gpu-7.example.org", None, "ubuntu"),
+        ("root@203.0.113.7", "203.0.113.7", None, "root"),
         ("root@203.0.113.7:2222", "203.0.113.7", 2222, "root"),
         ("me@corp.org@host:22", "host", 22, "me@corp.org"),
         ("[2001:db8::7]:2222", "2001:db8::7", 2222, "ubuntu"),
-        ("[2001:db8::7]", "2001:db8::7", 22, "ubuntu"),
-        ("2001:db8::7", "2001:db8::7", 22, "ubuntu"),
-        ("fe80::7%eth0", "fe80::7%eth0", 22, "ubuntu"),
-        ("root@2001:db8::7", "2001:db8::7", 22, "root"),
+        ("[2001:db8::7]", "2001:db8::7", None, "ubuntu"),
+        ("2001:db8::7", "2001:db8::7", None, "ubuntu"),
+        ("fe80::7%eth0", "fe80::7%eth0", None, "ubuntu"),
+        ("root@2001:db8::7", "2001:db8::7", None, "root"),
         ("root@[::1]:2222", "::1", 2222, "root"),
-        (" host \n", "host", 22, "ubuntu"),
+        (" host \n", "host", None, "ubuntu"),
     ],
 )
-def test_every_form_of_an_address_is_understood(text: str, host: str, port: int, user: str) -> None:
+def test_every_form_of_an_address_is_understood(text: str, host: str, port: int | None, user: str) -> None:
     assert parse(text) == Destination(host, port, user)
 
 

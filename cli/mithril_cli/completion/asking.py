@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import answers, client
+from mithril_cli.command import chosen_project
 from mithril_cli.completion.place import WORDS
 from mithril_cli.completion.words import can_be_typed
 from mithril_cli.errors import Failure
@@ -64,7 +65,7 @@ def _asked(noun: str, query: client.Query) -> list[Object]:
 
 
 def _project(given: dict[str, str]) -> list[tuple[str, object]]:
-    return [("project", given.get("--project"))]
+    return [("project", chosen_project(given.get("--project")))]
 
 
 def _named(things: Iterable[Object], *about: str, by_fid: bool = False) -> Iterator[tuple[str, str]]:

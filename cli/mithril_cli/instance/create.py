@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from mithril_cli import answers, bidview, client, output, picker
+from mithril_cli.command import chosen_project
 from mithril_cli.errors import ApiError, Failure, Usage
 from mithril_cli.instance import inputs, wording
 from mithrild import wire
@@ -25,7 +26,8 @@ PROG = "ml instance create"
 
 def run(args: argparse.Namespace) -> int:
     body = _body(args)
-    query = [("project", args.project if args.project is not None else _project())]
+    project = chosen_project(args.project)
+    query = [("project", project if project is not None else _project())]
     if args.dry_run:
         return _rehearse(query, body, as_json=args.json)
     look = wording.how_to_look(body["name"], args.project)

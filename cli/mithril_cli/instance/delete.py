@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import answers, client, consent, output
+from mithril_cli.command import chosen_project
 from mithril_cli.errors import ApiError, Failure, Interrupted, Usage
 from mithril_cli.instance import wording
 from mithril_cli.picker import NothingToPick, pick_bid
@@ -63,7 +64,7 @@ class Report:
 
 
 def run(args: argparse.Namespace) -> int:
-    query = [("project", args.project), ("strict", 1)]
+    query = [("project", chosen_project(args.project)), ("strict", 1)]
     several = args.all or args.name_pattern is not None
     if args.name is not None and several:
         raise Usage("NAME goes neither with --all nor with -n: it names one bid, and they choose several")

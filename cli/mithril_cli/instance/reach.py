@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from mithril_cli import answers, nodes
 from mithril_cli.ssh import probe
+from mithril_cli.ssh.destination import PORT
 from mithril_cli.ssh.errors import NotReached
 from mithril_cli.ssh.machine import Machine
 
@@ -29,18 +31,24 @@ class Reach:
     def look(self, instances: Sequence[Object], patience: float) -> None:
         """Asks those that have not answered, all at once, for `patience` seconds at most.
 
-        One that the user's configuration of ssh reaches by way of another host counts: only `ssh` itself could tell.
+        One that does not answer there is asked where the user's configuration of ssh has it. One that is reached by way
+        of another host counts: only `ssh` itself could tell.
         """
         silent = {fid: address for fid, address in _places(instances).items() if self._at.get(fid) != address}
         machines = {}
         for fid, address in silent.items():
             with suppress(NotReached):  # an address that nobody can dial: it may yet get another
-                machines[fid] = Machine(fid, fid, address, "")
+                machines[fid] = Machine(fid, fid, address, os.devnull)
         found = probe.answering({fid: one.destination for fid, one in machines.items()}, patience)
-        for fid, machine in machines.items():
-            if fid not in found:
-                with suppress(NotReached):  # no `ssh` here, or one that cannot read its configuration
-                    found |= {fid} if probe.goes_round(machine) else set()
+        elsewhere = {}
+        for fid in machines.keys() - found:
+            with suppress(NotReached):  # no `ssh` here, or one that cannot read its configuration
+                way, place = probe.way_to(machines[fid]), machines[fid].destination
+                if way is None:
+                    found.add(fid)
+                elif (way.host, way.port) != (place.host, place.port or PORT):
+                    elsewhere[fid] = way
+        found |= probe.answering(elsewhere, patience)
         self._at |= {fid: silent[fid] for fid in found}
 
 

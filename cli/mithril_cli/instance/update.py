@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mithril_cli import answers, client, consent, output
 from mithril_cli.bidview import facts
+from mithril_cli.command import chosen_project
 from mithril_cli.errors import Usage
 from mithril_cli.instance import wording
 from mithrild import wire
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.pause:
         # Whether it holds machines at the moment is the marketplace's luck, and not for a script to rely on.
         consent.need_somebody("a pause, which stops running instances,", yes=args.yes)
-    query = [("project", args.project), ("strict", 1)]
+    query = [("project", chosen_project(args.project)), ("strict", 1)]
     if args.name is None:
         from mithril_cli.picker import pick_bid
 

@@ -27,7 +27,9 @@ def ssh_argv(
 
     `options` are as `-o` takes them ("BatchMode=yes"). With `identity` that key alone is offered.
     """
-    words = ["ssh", "-p", str(destination.port)]
+    words = ["ssh"]
+    if destination.port is not None:
+        words += ["-p", str(destination.port)]
     if identity is not None:
         # Keys of an agent would go first, and a server listens to only so many of them.
         words += ["-i", identity, "-o", "IdentitiesOnly=yes"]

@@ -6,22 +6,25 @@ from mithril_cli.ssh.errors import NotReached
 from mithrild import wire
 
 USER = "ubuntu"  # whom the marketplace's images let in
-PORT = 22
+PORT = 22  # of a machine for which neither the marketplace nor the user's configuration of ssh names another
 
 
 class Destination:
-    """A user at a host's port. The host of an IPv6 address has no brackets."""
+    """A user at a host. The host of an IPv6 address has no brackets. `port` is None where none was named: then it is
+    ssh's to choose, by the configuration of whoever dials."""
 
     __slots__ = ("host", "port", "user")
 
-    def __init__(self, host: str, port: int = PORT, user: str = USER) -> None:
+    def __init__(self, host: str, port: int | None = None, user: str = USER) -> None:
         self.host = host
         self.port = port
         self.user = user
 
     @property
     def place(self) -> str:
-        """Host and port."""
+        """Host and port, as far as they are known."""
+        if self.port is None:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
@@ -47,4 +50,4 @@ def parse(text: str) -> Destination:
     if found is None:
         raise NotReached(f"{text[:200]!r} is no address that ssh could dial: the marketplace sent it")
     user, host, port = found
-    return Destination(host, port or PORT, user or USER)
+    return Destination(host, port, user or USER)

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 
+from mithril_cli.ssh.destination import PORT, Destination
 from mithril_cli.ssh.errors import NotReached
 from mithril_cli.ssh.run import capture
 
@@ -15,7 +16,6 @@ TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checke
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mithril_cli.ssh.destination import Destination
     from mithril_cli.ssh.machine import Machine
 
 PATIENCE = 3.0  # seconds for all that are asked at once
@@ -28,34 +28,44 @@ class Doors:
     """Which machines can be dialled by now. One that has answered at its address is not asked again."""
 
     def __init__(self) -> None:
-        self._open: dict[str, str] = {}  # fid -> the place that answered
-        self._direct: dict[str, str] = {}  # fid -> the place that is reached without a detour
+        self._open: dict[str, Destination] = {}  # fid -> the destination that answered
+        self._ways: dict[str, tuple[Destination, Destination | None]] = {}  # fid -> where it is, and the way there
 
     def closed(self, machines: Sequence[Machine], patience: float) -> list[Machine]:
         """Those that do not answer within `patience` seconds, or `PATIENCE` if that is shorter."""
-        asked = [one for one in machines if self._open.get(one.fid) != one.destination.place]
-        for one in asked:
-            if self._direct.get(one.fid) != one.destination.place:
-                known = self._open if goes_round(one) else self._direct
-                known[one.fid] = one.destination.place
-        asked = [one for one in asked if self._open.get(one.fid) != one.destination.place]
-        found = answering({one.fid: one.destination for one in asked}, min(patience, PATIENCE))
-        self._open.update({one.fid: one.destination.place for one in asked if one.fid in found})
-        return [one for one in asked if one.fid not in found]
+        asked = {}
+        for one in machines:
+            if self._open.get(one.fid) != one.destination:
+                if (way := self._way(one)) is None:
+                    self._open[one.fid] = one.destination
+                else:
+                    asked[one.fid] = way
+        found = answering(asked, min(patience, PATIENCE))
+        self._open.update({one.fid: one.destination for one in machines if one.fid in found})
+        return [one for one in machines if one.fid in asked.keys() - found]
+
+    def _way(self, machine: Machine) -> Destination | None:
+        where, way = self._ways.get(machine.fid, (None, None))
+        if where != machine.destination:
+            way = way_to(machine)
+            self._ways[machine.fid] = (machine.destination, way)
+        return way
 
 
-def goes_round(machine: Machine) -> bool:
-    """Whether the user's configuration reaches this machine by way of another: then only `ssh` itself can tell."""
+def way_to(machine: Machine) -> Destination | None:
+    """What is dialled by the user's configuration; None for a way round by another machine: then only `ssh` itself
+    can tell whether somebody answers."""
     argv = machine.argv()
     code, told, said = capture([argv[0], "-G", *argv[1:]], CONFIG_PATIENCE)
     if code:
         # Something is wrong with that configuration, and it will be so for every dial.
         raise NotReached(said.strip().splitlines()[-1] if said.strip() else "ssh cannot read its configuration")
-    for line in told.decode("utf-8", "replace").splitlines():
-        word, _, value = line.partition(" ")
-        if word in ("proxyjump", "proxycommand") and value not in ("", "none"):
-            return True
-    return False
+    lines = (line.partition(" ") for line in told.decode("utf-8", "replace").splitlines())
+    settings = {word: value for word, _, value in lines}
+    if any(settings.get(word, "none") not in ("", "none") for word in ("proxyjump", "proxycommand")):
+        return None
+    port = settings.get("port", "")
+    return Destination(settings.get("hostname") or machine.destination.host, int(port) if port.isdigit() else PORT)
 
 
 def answering(places: Mapping[str, Destination], patience: float = PATIENCE) -> set[str]:
@@ -92,7 +102,7 @@ def _dial(destination: Destination) -> list[socket.socket]:
     """Connections that are being made: one to each address that the host's name stands for."""
     begun = []
     try:
-        places = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM)
+        places = socket.getaddrinfo(destination.host, destination.port or PORT, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
     for family, kind, protocol, _, place in places:
