@@ -70,9 +70,27 @@ class Elsewhere(Command):
         return getattr(self, name)
 
 
+def word(text: str) -> str:
+    """An argument that says something: a script's variable that is not set is no value."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+NAME = Option("name", metavar="NAME", nargs="?", type=word, help="a bid's name or fid; without it, pick one")
+CLUSTER = Option(
+    "cluster", metavar="CLUSTER", nargs="?", type=word, help="a cluster's name or fid; without it, pick one"
+)
+YES = Option("-y", "--yes", action="store_true", help="do not ask")
 JSON = Option("--json", action="store_true", help="print one JSON document")
 PROJECT = (
-    Option("-p", "--project", metavar="PROJECT", help="a project that the daemon watches, before MITHRIL_PROJECT"),
+    Option(
+        "-p",
+        "--project",
+        metavar="PROJECT",
+        type=word,
+        help="a project that the daemon watches, before MITHRIL_PROJECT",
+    ),
     Option("--all-projects", action="store_true", help="across all projects that the daemon watches"),
 )
 
@@ -106,12 +124,6 @@ def span(text: str) -> int:
     if not seconds:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90, 10m or 2h")
     return seconds
-
-
-def bid_name(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a name cannot be empty")
-    return text
 
 
 class Parser(argparse.ArgumentParser):

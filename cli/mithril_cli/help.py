@@ -26,7 +26,7 @@ EXIT_CODES = (
     (wire.EXIT_NO_DAEMON, "the daemon does not answer"),
     (wire.EXIT_NO_MARKETPLACE, "the marketplace does not answer"),
     (wire.EXIT_KEY_REFUSED, "the key was refused"),
-    (wire.EXIT_NOT_FOUND, "no such bid, instance, cluster or project"),
+    (wire.EXIT_NOT_FOUND, "nothing is called so"),
     (wire.EXIT_REFUSED, "the marketplace refused"),
     (wire.EXIT_TIMEOUT, "waited too long"),
     (127, "nobody to hand over to"),

@@ -154,5 +154,5 @@ def _bid(connection: Connection, project: str | None, asked: str | None) -> str 
         return None
     found = [one for one in read.bids_named(connection, asked) if project in (None, one.value.project)]
     if not found:
-        raise Refusal("not_found", f"no bid is called {asked[:200]!r}; `ml instance list --all` shows all there are")
+        raise Refusal("not_found", f"no bid on record is called {asked[:200]!r}: there are no events of it")
     return max(found, key=lambda one: (one.value.fid == asked, one.value.created_at)).value.fid

@@ -21,7 +21,7 @@ from mithrild.api.answers import Parts, Refusal, answer, of_marketplace, refuse
 from mithrild.api.peer import PeerCheckedProtocol
 from mithrild.api.socket import BoundSocket
 from mithrild.errors import MarketplaceError, StoreError
-from mithrild.fleet.order import NameTaken, Unfit
+from mithrild.fleet.order import NameTaken, NoSuch, Unfit
 from mithrild.wire import API_VERSION
 
 READS: dict[str, Callable[[Parts, Request], Response]] = {
@@ -132,8 +132,11 @@ def _refused(request: Request, error: Refusal) -> Response:
     return refuse(error)
 
 
+_UNFIT: dict[type[Unfit], str] = {NameTaken: "conflict", NoSuch: "not_found"}
+
+
 def _unfit(request: Request, error: Unfit) -> Response:
-    code = "conflict" if isinstance(error, NameTaken) else "bad_request"
+    code = next((code for kind, code in _UNFIT.items() if isinstance(error, kind)), "bad_request")
     return refuse(Refusal(code, str(error), choices=list(error.choices), what=error.what))
 
 

@@ -16,6 +16,12 @@ from mithrild.fleet.model import Bid, Record
 from mithrild.fleet.order import Plan, Wish
 from mithrild.fleet.price import dollars
 
+# What people may well type, in words of ours.
+_FAULTS = {
+    "string_too_short": "it is empty",
+    "string_too_long": "it is longer than {max_length} characters",
+    "less_than_equal": "it is more than {le}",
+}
 LONGEST_BODY = 1024 * 1024  # bytes: a startup script, and room
 Word = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -103,7 +109,9 @@ async def _read(request: Request, model: type[Body]) -> Body:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, fault["loc"]))
-        raise Refusal("bad_request", f"{where}: {fault['msg']}" if where else fault["msg"]) from None
+        wrong = _FAULTS.get(fault["type"])
+        said = wrong.format(**fault.get("ctx", {})) if wrong else fault["msg"]
+        raise Refusal("bad_request", f"{where}: {said}" if where else said) from None
 
 
 def _project(parts: Parts, request: Request) -> str:

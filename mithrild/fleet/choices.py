@@ -1,6 +1,7 @@
 """The words of a person, and what there is: which of it is meant. Pure.
 
-Each function gives the choice, or raises Unfit, whose line says what is wrong and what there is to choose from.
+Each function gives the choice, or raises Unfit, whose line says what is wrong and what there is to choose from; NoSuch
+where nothing is called so.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mithrild.fleet.model import Cluster, InstanceType, SshKey, Volume
-from mithrild.fleet.order import Unfit
+from mithrild.fleet.order import NoSuch, Unfit
 
 _COUNTED = re.compile(r"(?:([0-9]{1,3})\s*x\s*)?(.+)", re.IGNORECASE)
 
@@ -26,7 +27,7 @@ def pick_type(
         regions.setdefault(fid, set()).add(place)
     if region not in {place for places in regions.values() for place in places}:
         there = sorted({place for places in regions.values() for place in places})
-        raise Unfit(f"there is no region {region[:60]!r}; there are: {', '.join(there)}", there)
+        raise NoSuch(f"there is no region {region[:60]!r}; there are: {', '.join(there)}", there)
     found = _meant(words, [one for one in types.values() if one.fid in regions])
     here = [one for one in found if region in regions[one.fid]]
     if len(here) == 1:
@@ -38,7 +39,7 @@ def pick_type(
         places = sorted({place for one in found for place in regions[one.fid]})
         raise Unfit(f"{words!r} is not offered in {region}; it is in: {', '.join(places)}", places)
     offered = sorted({types[fid].name for fid, places in regions.items() if region in places and fid in types})
-    raise Unfit(f"there is no type {words[:60]!r}; {region} has: {', '.join(offered) or 'none'}", offered)
+    raise NoSuch(f"there is no type {words[:60]!r}; {region} has: {', '.join(offered) or 'none'}", offered)
 
 
 def _meant(words: str, types: Sequence[InstanceType]) -> list[InstanceType]:
@@ -69,7 +70,7 @@ def pick_keys(keys: Sequence[SshKey], named: Sequence[str], local: Iterable[str]
         found = [key for key in keys if word in (key.fid, key.name)]
         if not found:
             names = [key.name for key in keys]
-            raise Unfit(f"the project has no SSH key {word[:60]!r}; it has: {', '.join(names) or 'none'}", names)
+            raise NoSuch(f"the project has no SSH key {word[:60]!r}; it has: {', '.join(names) or 'none'}", names)
         chosen += found
     if not named:
         bodies = {body for body in map(key_body, local) if body}
@@ -105,8 +106,10 @@ def pick_cluster(word: str, region: str, clusters: Iterable[Cluster]) -> Cluster
     alive = [one for one in found if one.status != "Terminated"]
     if not alive:
         names = sorted(one.name for one in known if one.status != "Terminated")
-        state = "is terminated" if found else "does not exist"
-        raise Unfit(f"cluster {word[:60]!r} {state}; there are: {', '.join(names) or 'none'}", names)
+        there = f"there are: {', '.join(names) or 'none'}"
+        if not found:
+            raise NoSuch(f"cluster {word[:60]!r} does not exist; {there}", names)
+        raise Unfit(f"cluster {word[:60]!r} is terminated; {there}", names)
     if len(alive) > 1:
         fids = [one.fid for one in alive]
         raise Unfit(f"{len(alive)} clusters are called {word[:60]!r}: name one by its fid ({', '.join(fids)})", fids)
@@ -124,7 +127,7 @@ def pick_volumes(words: Sequence[str], region: str, volumes: Sequence[Volume]) -
         found = next((one for one in volumes if word in (one.fid, one.name)), None)
         if found is None:
             names = [one.name for one in volumes]
-            raise Unfit(f"there is no volume {word[:60]!r}; there are: {', '.join(names) or 'none'}", names)
+            raise NoSuch(f"there is no volume {word[:60]!r}; there are: {', '.join(names) or 'none'}", names)
         if found.region and found.region != region:
             raise Unfit(f"volume {found.name!r} is in {found.region}, not in {region}")
         chosen.append(found.fid)

@@ -61,6 +61,10 @@ class Unfit(ValueError):
         self.choices, self.what = tuple(choices), what
 
 
+class NoSuch(Unfit):
+    """Something that was named is not there at all."""
+
+
 class NameTaken(Unfit):
     """Names stay taken in a project for good, also when their bid has ended."""
 

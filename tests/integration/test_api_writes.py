@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from mithrild.errors import AnswerLost, KeyRefused, MarketplaceError, NotFound, RequestRefused, Unreachable
 from mithrild.fleet.model import SshKey
-from mithrild.fleet.order import NameTaken, Order, Plan, Unfit, Wish
+from mithrild.fleet.order import NameTaken, NoSuch, Order, Plan, Unfit, Wish
 from mithrild.store.inventory import keep_projects
 from mithrild.wire import ERROR_EXITS
 from tests.integration.api_on_socket import Api, on_socket
@@ -61,8 +61,10 @@ def test_a_dry_run_places_nothing(tmp_path: Path) -> None:
     [
         (None, "Invalid JSON"),
         ([], "should be an object"),
-        ({**WISH, "name": ""}, "name: "),
+        ({**WISH, "name": ""}, "name: it is empty"),
+        ({**WISH, "region": "x" * 1001}, "region: it is longer than 1000 characters"),
         ({**WISH, "quantity": 0}, "quantity: "),
+        ({**WISH, "quantity": 10_001}, "quantity: it is more than 10000"),
         ({**WISH, "quantity": "2"}, "quantity: "),
         ({**WISH, "limit_price": 8}, "limit_price: "),
         ({**WISH, "colour": "red"}, "colour: "),
@@ -84,7 +86,8 @@ def test_a_body_that_cannot_be_read_is_told_by_its_field(tmp_path: Path, body: A
 @pytest.mark.parametrize(
     ("error", "status", "code", "exit_code"),
     [
-        (Unfit("no such type", ["a", "b"], "type"), 400, "bad_request", 2),
+        (Unfit("not in this region", ["a", "b"], "type"), 400, "bad_request", 2),
+        (NoSuch("no such type", ["a", "b"], "type"), 404, "not_found", 6),
         (NameTaken("taken"), 409, "conflict", 7),
         (Unreachable("away"), 502, "marketplace_away", 4),
         (AnswerLost("lost"), 504, "outcome_unknown", 4),

@@ -6,7 +6,7 @@ import pytest
 
 from mithrild.fleet.choices import pick_cluster, pick_keys, pick_type, pick_volumes
 from mithrild.fleet.model import InstanceType, SshKey, Volume
-from mithrild.fleet.order import Unfit
+from mithrild.fleet.order import NoSuch, Unfit
 from tests.unit.fleet_builders import cluster
 
 HERE, THERE = "us-central5-a", "eu-central1-b"
@@ -73,6 +73,7 @@ def test_what_is_unknown_ambiguous_or_elsewhere_is_told_with_the_choices(
 ) -> None:
     with pytest.raises(Unfit, match=said) as caught:
         pick_type(words, region, TYPES, MARKET)
+    assert isinstance(caught.value, NoSuch) == said.startswith("there is no")
     assert caught.value.choices == choices
     assert all(one in str(caught.value) for one in choices)
 
@@ -111,6 +112,7 @@ def test_without_any_key_nobody_could_log_in(
 ) -> None:
     with pytest.raises(Unfit, match=said) as caught:
         pick_keys(keys, named, ("ssh-rsa other",))
+    assert isinstance(caught.value, NoSuch) == bool(named)
     assert (caught.value.choices, caught.value.what) == (choices, what)
 
 
@@ -131,8 +133,9 @@ def test_a_cluster_is_meant_by_name_or_fid() -> None:
     ],
 )
 def test_a_cluster_that_cannot_take_instances_is_told(word: str, region: str, clusters: list, said: str) -> None:  # type: ignore[type-arg]  # of clusters
-    with pytest.raises(Unfit, match=said):
+    with pytest.raises(Unfit, match=said) as caught:
         pick_cluster(word, region, clusters)
+    assert isinstance(caught.value, NoSuch) == (word == "other")
 
 
 def test_volumes_are_in_the_region_of_the_bid() -> None:
@@ -141,5 +144,5 @@ def test_volumes_are_in_the_region_of_the_bid() -> None:
     assert pick_volumes(["data", "vol_1"], HERE, [data, far]) == ("vol_1",)
     with pytest.raises(Unfit, match="is in eu-central1-b"):
         pick_volumes(["far"], HERE, [data, far])
-    with pytest.raises(Unfit, match="there are: data, far"):
+    with pytest.raises(NoSuch, match="there are: data, far"):
         pick_volumes(["none"], HERE, [data, far])

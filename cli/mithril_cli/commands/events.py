@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import answers, client, feed, output, times
-from mithril_cli.command import PROJECT, Command, Option, positive, project_query
+from mithril_cli.command import PROJECT, Command, Option, positive, project_query, word
 from mithril_cli.errors import BrokenAnswer, Usage
 from mithril_cli.text import clean, pad, shorten
 from mithrild import wire
@@ -149,7 +149,7 @@ COMMANDS = (
             Option("--since", metavar="AGE|TIME", help="from an age ago (30m, 2h, 1d) or a time on"),
             Option("--after", metavar="SEQ", help="after this sequence number or event id"),
             Option("--type", metavar="PATTERN", action="append", help="only this type, as instance.*; may be repeated"),
-            Option("--bid", metavar="NAME", help="only of this bid and its instances; a name or fid"),
+            Option("--bid", metavar="NAME", type=word, help="only of this bid and its instances; a name or fid"),
             Option("--limit", metavar="N", type=positive, help="at most N; with -f, the newest N before what comes"),
             Option("--json", action="store_true", help="print one CloudEvents object a line"),
         ),

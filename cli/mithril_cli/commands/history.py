@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import answers, client, output, timeline
-from mithril_cli.command import JSON, PROJECT, Command, Option, bid_name, project_query
+from mithril_cli.command import JSON, NAME, PROJECT, Command, project_query
 from mithril_cli.text import clean, shorten
 from mithrild import wire
 
@@ -47,7 +47,7 @@ COMMANDS = (
             "and with > where the status is older than our first sight of it."
         ),
         options=(
-            Option("name", metavar="NAME", nargs="?", type=bid_name, help="a bid's name or fid; without it, pick one"),
+            NAME,
             *PROJECT,
             JSON,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mithril_cli.command import JSON, PROJECT, Command, Elsewhere, Option, bid_name, positive, span
+from mithril_cli.command import JSON, NAME, PROJECT, YES, Command, Elsewhere, Option, positive, span, word
 from mithrild import wire
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
@@ -52,8 +52,6 @@ def _ssh() -> Command:
     return INSTANCE_SSH
 
 
-NAME = Option("name", metavar="NAME", nargs="?", type=bid_name, help="a bid's name or fid; without it, pick one")
-YES = Option("-y", "--yes", action="store_true", help="do not ask")
 IN_PROJECT = PROJECT[0]
 PRICE = ("-m", "--max-price-per-hour")
 
@@ -68,16 +66,25 @@ COMMANDS = (
             "TIME is in seconds, or 10m, 2h. The bid stays when the waiting for it ends."
         ),
         options=(
-            Option("-i", "--instance-type", metavar="TYPE", required=True, help="what to rent"),
-            Option("-r", "--region", metavar="REGION", required=True, help="where"),
-            Option(*PRICE, metavar="PRICE", required=True, help="for each instance and hour, in dollars"),
-            Option("-n", "--name", metavar="NAME", type=bid_name, help="a name nobody had before; else one is made up"),
+            Option("-i", "--instance-type", metavar="TYPE", type=word, required=True, help="what to rent"),
+            Option("-r", "--region", metavar="REGION", type=word, required=True, help="where"),
+            Option(*PRICE, metavar="PRICE", type=word, required=True, help="for each instance and hour, in dollars"),
+            Option("-n", "--name", metavar="NAME", type=word, help="a name nobody had before; else one is made up"),
             Option("-N", "--num-instances", metavar="N", type=positive, default=1, help="how many (1)"),
             IN_PROJECT,
-            Option("--k8s", metavar="CLUSTER", help="have them work for a Kubernetes cluster"),
-            Option("--ssh-key", metavar="KEY", action="append", default=[], help="a key of the project; repeatable"),
-            Option("--volume", metavar="VOLUME", action="append", default=[], help="attach a volume; repeatable"),
-            Option("--startup-script", metavar="FILE", help="run at the first boot"),
+            Option("--k8s", metavar="CLUSTER", type=word, help="have them work for a Kubernetes cluster"),
+            Option(
+                "--ssh-key",
+                metavar="KEY",
+                type=word,
+                action="append",
+                default=[],
+                help="a key of the project; repeatable",
+            ),
+            Option(
+                "--volume", metavar="VOLUME", type=word, action="append", default=[], help="attach a volume; repeatable"
+            ),
+            Option("--startup-script", metavar="FILE", type=word, help="run at the first boot"),
             Option("--wait", action="store_true", help="until all instances run"),
             Option("--wait-ssh", action="store_true", help="until they answer on ssh, too"),
             Option("-w", "--watch", action="store_true", help="wait, and show each instance meanwhile"),
@@ -98,7 +105,7 @@ COMMANDS = (
         about=(f"STATE is one of {', '.join(wire.BID_STATES)},\nopen, completed or cancelled (both for terminated)."),
         options=(
             Option("--all", action="store_true", help="ended bids too"),
-            Option("-s", "--state", metavar="STATE", help="only bids in this state"),
+            Option("-s", "--state", metavar="STATE", type=word, help="only bids in this state"),
             Option("--limit", metavar="N", type=positive, help="at most N bids"),
             *PROJECT,
             JSON,
@@ -125,7 +132,7 @@ COMMANDS = (
         update,
         options=(
             NAME,
-            Option(*PRICE, metavar="PRICE", help="for each instance and hour, in dollars"),
+            Option(*PRICE, metavar="PRICE", type=word, help="for each instance and hour, in dollars"),
             Option("--pause", action="store_true", help="stop its instances, and bid no more for now"),
             Option("--resume", action="store_true", help="bid again"),
             YES,
@@ -146,7 +153,7 @@ COMMANDS = (
             NAME,
             YES,
             Option("--all", action="store_true", help="every active bid of the project"),
-            Option("-n", "--name-pattern", metavar="PATTERN", help="active bids with such names: 'dev-*'"),
+            Option("-n", "--name-pattern", metavar="PATTERN", type=word, help="active bids with such names: 'dev-*'"),
             IN_PROJECT,
             JSON,
         ),
@@ -160,7 +167,7 @@ COMMANDS = (
         "Show what there is to rent where, and what it costs",
         list_types,
         options=(
-            Option("-r", "--region", metavar="REGION", help="only what this region has"),
+            Option("-r", "--region", metavar="REGION", type=word, help="only what this region has"),
             Option("-v", "--verbose", action="store_true", help="memory of the GPUs and of the machine, too"),
             JSON,
         ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mithril_cli.command import JSON, PROJECT, Command, Elsewhere, Option, bid_name
+from mithril_cli.command import CLUSTER, JSON, PROJECT, YES, Command, Elsewhere, Option
+from mithril_cli.ssh.words import IDENTITY
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ def _ssh() -> Command:
 
     return SSH
 
-
-CLUSTER = Option(
-    "cluster", metavar="CLUSTER", nargs="?", type=bid_name, help="a cluster's name or fid; without it, pick one"
-)
 
 COMMANDS = (
     Command(
@@ -80,8 +77,8 @@ COMMANDS = (
         ),
         options=(
             CLUSTER,
-            Option("-i", "--identity", metavar="PATH", help="offer this key alone; else ssh finds them as ever"),
-            Option("-y", "--yes", action="store_true", help="do not ask"),
+            IDENTITY,
+            YES,
             Option("--keep-context", action="store_true", help="leave the current context as it is"),
             Option("--no-backup", action="store_true", help="do not save the file as it was"),
             Option("--skip-validation", action="store_true", help="do not try it with `kubectl cluster-info`"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mithril_cli import answers, client
-from mithril_cli.command import PROJECT, Command, Option, bid_name, project_query
+from mithril_cli.command import CLUSTER, PROJECT, Command, project_query
 from mithril_cli.errors import Failure
 from mithril_cli.ssh import known_hosts, run, words
 from mithril_cli.ssh.errors import NotReached
@@ -71,9 +71,7 @@ SSH = Command(
         "shell there: ml k8s ssh prod 'kubectl get pods | wc -l'."
     ),
     options=(
-        Option(
-            "cluster", metavar="CLUSTER", nargs="?", type=bid_name, help="a cluster's name or fid; without it, pick one"
-        ),
+        CLUSTER,
         words.COMMAND,
         words.SHOW,
         words.IDENTITY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mithril_cli import answers, client, nodes, output
-from mithril_cli.command import PROJECT, Command, Option, bid_name, project_query, span
+from mithril_cli.command import NAME, PROJECT, Command, Option, project_query, span
 from mithril_cli.errors import Usage
 from mithril_cli.ssh import known_hosts, run, words
 from mithril_cli.ssh.errors import EXIT_SSH, NotReached
@@ -122,7 +122,7 @@ def _command(name: str, prog: str) -> Command:
             "shell there: ml ssh train 'cd /data && ls *.bin'."
         ),
         options=(
-            Option("name", metavar="NAME", nargs="?", type=bid_name, help="a bid's name or fid; without it, pick one"),
+            NAME,
             words.COMMAND,
             Option("--node", metavar="INDEX", type=words.index, help="one node, counted from 0 in the order of names"),
             words.SHOW,
