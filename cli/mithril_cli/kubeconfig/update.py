@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from mithril_cli import answers, consent, output, picker
+from mithril_cli import answers, client, consent, output, picker
 from mithril_cli.bidview import facts
 from mithril_cli.command import project_query
 from mithril_cli.commands import k8s_ssh
 from mithril_cli.errors import Failure
-from mithril_cli.kubeconfig import credentials, document, fetch, files, kubectl, merge
+from mithril_cli.kubeconfig import credentials, document, fetch, files, kubectl, merge, naming
 from mithril_cli.kubeconfig.document import CURRENT, KINDS
-from mithril_cli.ssh import words
+from mithril_cli.ssh import destination, words
 from mithril_cli.ssh.errors import NotReached
 from mithril_cli.table import Column, render
 from mithrild import wire
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     file = files.choose(os.environ)
     before = files.read(file)
     text = _text(file, before)
-    given = _fetched(cluster, identity)
+    given = _fetched(cluster, identity, document.read(text))
     changed = _merged(file, text, given, switch=False) != text
     if changed and not args.yes:
         _ask(file, text, given)
@@ -68,7 +68,7 @@ def _text(file: str, content: bytes | None) -> str:
     return text
 
 
-def _fetched(cluster: Object, identity: str | None) -> Credentials:
+def _fetched(cluster: Object, identity: str | None, held: Object) -> Credentials:
     name = answers.words(cluster.get("name"))
     try:
         machine = k8s_ssh.control_node(cluster, identity)
@@ -76,12 +76,26 @@ def _fetched(cluster: Object, identity: str | None) -> Credentials:
         raise Failure(str(error)) from None
     if picker.on_terminal():
         output.note(f"reading ~/.kube/config of {name} ({machine.destination})")
-    # A name that is no text (JSON can hold such) cannot be written down.
-    called = name if name.encode("utf-8", "replace").decode() == name else answers.words(cluster.get("fid"))
+    called = _called(cluster, machine.destination.host, held)
     try:
         return credentials.take(fetch.fetch(machine), called, machine.destination.host)
     except Failure as error:
         raise Failure(f"{NOTHING}: the kubeconfig of {name} was not taken: {error}") from None
+
+
+def _called(cluster: Object, host: str, held: Object) -> str:
+    """What the cluster is called in a kubeconfig that says `held`."""
+    name, fid = (answers.words(cluster.get(key)) for key in ("name", "fid"))
+    if name.encode("utf-8", "replace").decode() != name:
+        return fid  # a name that is no text (JSON can hold such) cannot be written down
+    project = answers.words(cluster.get("project_name") or cluster.get("project"))
+
+    def others() -> set[str]:
+        clusters = answers.objects(client.get("/v1/clusters", [("all_projects", 1)]), "clusters")
+        hosts = (one.get("kube_host") for one in clusters if one.get("name") == name and one.get("fid") != fid)
+        return {destination.parse(one).host for one in hosts if isinstance(one, str) and one}
+
+    return naming.name_for(name, project, host, held, others)
 
 
 def _merged(file: str, text: str, given: Credentials, *, switch: bool) -> str:
