@@ -12,7 +12,7 @@ from mithrild.sandbox.market import Market
 from mithrild.sandbox.models import BidModel, dollars
 from mithrild.sandbox.paging import page
 from mithrild.sandbox.queries import Direction, Limit
-from mithrild.sandbox.refusals import refused, unknown
+from mithrild.sandbox.refusals import known, refused, unknown
 from mithrild.sandbox.state import Bid
 
 
@@ -22,10 +22,7 @@ def router(market: Market) -> APIRouter:
     me = catalog.ME.fid
 
     def found(fid: str) -> Bid:
-        bid = registry.bid_by_fid.get(fid)
-        if bid is None:
-            raise unknown("Bid")
-        return bid
+        return known(registry.bid_by_fid, fid, "Bid")
 
     @api.get("/bids")
     async def get_bids(

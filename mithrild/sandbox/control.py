@@ -18,7 +18,7 @@ from mithrild.sandbox.lifecycle import NOTICE, BidStatus, Fate
 from mithrild.sandbox.market import Market, Stall
 from mithrild.sandbox.models import Price, cents, dollars
 from mithrild.sandbox.nodes import visible_address
-from mithrild.sandbox.refusals import refused, unknown
+from mithrild.sandbox.refusals import known, refused, unknown
 from mithrild.sandbox.state import Bid, Instance
 from mithrild.sandbox.timeline import Step
 
@@ -123,9 +123,7 @@ def router(market: Market, faults: Faults, ledger: Ledger) -> APIRouter:
 
     @api.post("/instances/{instance_fid}/status")
     async def force_status(instance_fid: str, body: StatusBody) -> State:
-        instance = registry.instance_by_fid.get(instance_fid)
-        if instance is None:
-            raise unknown("Instance")
+        instance = known(registry.instance_by_fid, instance_fid, "Instance")
         market.nodes.force(instance, body.status)
         return _instance(instance)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from mithrild.sandbox import lifecycle, models, views
 from mithrild.sandbox.market import Market
 from mithrild.sandbox.paging import page
 from mithrild.sandbox.queries import CommaList, Direction, Limit, known_project, span
-from mithrild.sandbox.refusals import refused, unknown
+from mithrild.sandbox.refusals import known, refused
 from mithrild.sandbox.state import Instance
+
+Selected = tuple[list[Instance], str | None]  # a page of instances, and the cursor of the next
 
 
 def router(market: Market) -> APIRouter:
@@ -20,10 +22,7 @@ def router(market: Market) -> APIRouter:
     registry = market.registry
 
     def found(fid: str) -> Instance:
-        instance = registry.instance_by_fid.get(fid)
-        if instance is None:
-            raise unknown("Instance")
-        return instance
+        return known(registry.instance_by_fid, fid, "Instance")
 
     @api.get("")
     async def get_instances(
@@ -95,20 +94,19 @@ def router(market: Market) -> APIRouter:
 
     def selected(
         project: str,
-        instance_fid: str | None,
-        bid_fid: str | None,
-        reservation_fid: str | None,
-        next_cursor: str | None,
-        limit: int | None,
-    ) -> tuple[list[Instance], str | None]:
+        instance_fid: str | None = None,
+        bid_fid: str | None = None,
+        reservation_fid: str | None = None,
+        limit: Limit = None,
+        next_cursor: str | None = None,
+    ) -> Selected:
         """One page of instances, oldest first: `limit` counts instances here."""
         known_project(project)
         if instance_fid is not None:
             lane = [found(instance_fid).seq]
         elif bid_fid is not None:
-            if bid_fid not in registry.bid_by_fid:
-                raise unknown("Bid")
-            lane = [each.seq for each in registry.instances_of.get(bid_fid, ())]
+            bid = known(registry.bid_by_fid, bid_fid, "Bid")
+            lane = [each.seq for each in registry.instances_of.get(bid.fid, ())]
         else:
             lane = registry.instance_lanes[(project,)]
         return page(
@@ -124,34 +122,22 @@ def router(market: Market) -> APIRouter:
             ),
         )
 
+    these = Depends(selected)
+
     @api.get("/status/history")
     async def get_instance_status_history(
-        project: str,
-        instance_fid: str | None = None,
-        bid_fid: str | None = None,
-        reservation_fid: str | None = None,
-        limit: Limit = None,
-        start_time: datetime | None = None,
-        end_time: datetime | None = None,
-        next_cursor: str | None = None,
+        selection: Selected = these, start_time: datetime | None = None, end_time: datetime | None = None
     ) -> models.InstanceStatusHistoryResponse:
-        instances, cursor = selected(project, instance_fid, bid_fid, reservation_fid, next_cursor, limit)
+        instances, cursor = selection
         when = span(start_time, end_time)
         histories = [views.status_history(instance, when) for instance in instances]
         return models.InstanceStatusHistoryResponse(instances=histories, next_cursor=cursor)
 
     @api.get("/pricing/history")
     async def get_instance_pricing_history(
-        project: str,
-        instance_fid: str | None = None,
-        bid_fid: str | None = None,
-        reservation_fid: str | None = None,
-        limit: Limit = None,
-        start_time: datetime | None = None,
-        end_time: datetime | None = None,
-        next_cursor: str | None = None,
+        selection: Selected = these, start_time: datetime | None = None, end_time: datetime | None = None
     ) -> models.InstancePricingHistoryResponse:
-        instances, cursor = selected(project, instance_fid, bid_fid, reservation_fid, next_cursor, limit)
+        instances, cursor = selection
         when = span(start_time, end_time)
         histories = [
             views.pricing_history(instance, registry.bid_by_fid.get(instance.bid or ""), when) for instance in instances

@@ -13,7 +13,7 @@ from mithrild.sandbox.lifecycle import BidStatus
 from mithrild.sandbox.market import Market, Stall
 from mithrild.sandbox.models import dollars
 from mithrild.sandbox.queries import Span, known_project, span
-from mithrild.sandbox.refusals import unknown
+from mithrild.sandbox.refusals import known, unknown
 from mithrild.sandbox.state import FOUNDED
 
 
@@ -103,10 +103,7 @@ def router(market: Market) -> APIRouter:
 
     @api.get("/v2/kubernetes/clusters/{cluster_fid}")
     async def get_cluster(cluster_fid: str) -> models.KubernetesClusterModel:
-        cluster = registry.clusters.get(cluster_fid)
-        if cluster is None:
-            raise unknown("Kubernetes cluster")
-        return views.cluster_model(cluster, registry)
+        return views.cluster_model(known(registry.clusters, cluster_fid, "Kubernetes cluster"), registry)
 
     @api.get("/v2/pricing/current")
     async def get_current_prices(

@@ -18,7 +18,7 @@ from mithrild.sandbox import models
 from mithrild.sandbox.agenda import stamp
 from mithrild.sandbox.market import Market
 from mithrild.sandbox.queries import known_project
-from mithrild.sandbox.refusals import refused, unknown, unreadable
+from mithrild.sandbox.refusals import known, refused, unreadable
 from mithrild.sandbox.state import FOUNDED, SshKey
 
 
@@ -27,10 +27,7 @@ def router(market: Market) -> APIRouter:
     registry = market.registry
 
     def found(fid: str) -> SshKey:
-        key = registry.ssh_keys.get(fid)
-        if key is None:
-            raise unknown("SSH key")
-        return key
+        return known(registry.ssh_keys, fid, "SSH key")
 
     def fields(key: SshKey) -> dict[str, Any]:
         created = market.started_at - FOUNDED if key.created_at is None else key.created_at

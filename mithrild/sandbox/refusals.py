@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+
+T = TypeVar("T")
 
 
 def unreadable(where: str, field: str, message: str) -> RequestValidationError:
@@ -28,3 +33,10 @@ def refused(status: int, detail: str) -> HTTPException:
 
 def unknown(what: str) -> HTTPException:
     return HTTPException(404, f"{what} not found")
+
+
+def known(things: Mapping[str, T], fid: str, what: str) -> T:
+    """The thing of that fid, or a 404 that says what there is none of."""
+    if fid not in things:
+        raise unknown(what)
+    return things[fid]

@@ -160,6 +160,13 @@ class Rig:
     def mend(self) -> None:
         self.sandbox.delete("/sandbox/faults")
 
+    def clear(self) -> None:
+        """No faults any more, and no bids."""
+        self.mend()
+        for bid in self.live().values():
+            self.sandbox.force(bid["fid"], "terminate")
+        wait_for("an empty list", lambda: not self.daemon.get("/v1/bids?all_projects=1")["bids"])
+
     def asked(self, method: str, path: str) -> int:
         """How many such requests the marketplace got, of the last it remembers."""
         last = self.sandbox.get("/sandbox/requests")["last"]

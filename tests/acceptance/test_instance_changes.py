@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.harness import wait_for
 from tests.acceptance.instance_rig import Rig, open_rig
 
 
@@ -19,10 +18,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 @pytest.fixture(autouse=True)
 def nothing_left(rig: Rig) -> Iterator[None]:
     yield
-    rig.mend()
-    for bid in rig.live().values():
-        rig.sandbox.force(bid["fid"], "terminate")
-    wait_for("an empty list", lambda: not rig.daemon.get("/v1/bids")["bids"])
+    rig.clear()
 
 
 def test_a_bid_is_cancelled_by_name_and_by_fid_and_no_other(rig: Rig) -> None:
@@ -82,7 +78,7 @@ def test_a_bulk_run_goes_on_when_nobody_reads_its_answer(rig: Rig) -> None:
 
 
 def test_what_cannot_be_cancelled_says_why_with_its_own_exit_code(rig: Rig) -> None:
-    assert "no bid on record is called 'nosuch'" in rig.refused("instance", "delete", "nosuch", "-y", code=6)
+    assert "no bid is called 'nosuch'" in rig.refused("instance", "delete", "nosuch", "-y", code=6)
     fid = rig.place("firm")
     rig.fault("status", f"/v2/spot/bids/{fid}", "DELETE", status=409)
     rig.ml("instance", "delete", "firm", "-y", code=7)

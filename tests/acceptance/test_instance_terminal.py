@@ -27,10 +27,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 @pytest.fixture(autouse=True)
 def nothing_left(rig: Rig) -> Iterator[None]:
     yield
-    rig.mend()
-    for bid in rig.live().values():
-        rig.sandbox.force(bid["fid"], "terminate")
-    wait_for("an empty list", lambda: not rig.daemon.get("/v1/bids?all_projects=1")["bids"])
+    rig.clear()
 
 
 def at(rig: Rig, *words: str, out: Path | None = None, term: str = "xterm", **more: str) -> Terminal:
@@ -174,6 +171,6 @@ def test_project_and_key_are_asked_for_where_nobody_can_know_them(rig: Rig) -> N
     said = rig.refused("instance", "create", "-i", "8xh100", "-r", REGION, "-m", "9", "-d", code=2)
     assert said == "in which project? name one with -p: demo (proj_demo), research (proj_research)"
     assert "in which project?" in rig.refused("instance", "delete", "--all", "-y", code=2)
-    assert "cannot be empty" in rig.refused("instance", "delete", "--all", "-y", "-p", "", code=2)
+    assert "it is empty" in rig.refused("instance", "delete", "--all", "-y", "-p", "", code=2)
     said = rig.refused(*CREATE, "-p", "research", code=2)
     assert said == "no SSH key of the project is one of yours; name one with --ssh-key: research"

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.cluster_server import need_kubectl
-from tests.acceptance.kubeconfig_rig import LOCAL, Person, World, running
+from tests.acceptance.kubeconfig_rig import LOCAL, Person
 from tests.acceptance.sshd import make_key
 from tests.integration.cli_terminal import CTRL_C, Terminal
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with running(tmp_path_factory.mktemp("k")) as world:
-        yield world
-
-
-@pytest.fixture
-def person(world: World, tmp_path: Path) -> Person:
-    return Person(world, tmp_path)
 
 
 def test_credentials_are_fetched_saved_merged_and_tried_and_kubectl_works_with_them(person: Person) -> None:

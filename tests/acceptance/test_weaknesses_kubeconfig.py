@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.cluster_server import need_kubectl
-from tests.acceptance.kubeconfig_rig import BANNER, LOCAL, Person, World, mode, running
+from tests.acceptance.kubeconfig_rig import BANNER, LOCAL, Person, mode
 from tests.integration.cli_terminal import Terminal
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with running(tmp_path_factory.mktemp("k")) as world:
-        yield world
-
-
-@pytest.fixture
-def person(world: World, tmp_path: Path) -> Person:
-    return Person(world, tmp_path)
 
 
 def test_no_key_is_ever_in_a_temporary_folder_or_a_file_that_others_can_read(person: Person) -> None:

@@ -3,30 +3,12 @@ not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.harness import wait_for
-from tests.acceptance.instance_rig import CREATE, WHERE, Rig, open_rig
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Two projects are watched: demo, which is configured, has train, eval and notebook; research has bargain and
-    parked."""
-    with open_rig(tmp_path_factory.mktemp("rig"), both_projects=True) as rig:
-        rig.own_key()
-        rig.run("train")
-        rig.seen("train", "running")
-        yield rig
-
-
-@pytest.fixture(autouse=True)
-def no_faults(rig: Rig) -> Iterator[None]:
-    yield
-    rig.mend()
+from tests.acceptance.instance_rig import CREATE, WHERE, Rig
 
 
 def names(rig: Rig, *words: str) -> list[str]:

@@ -71,8 +71,9 @@ COMMANDS = (
         update_kubeconfig,
         about=(
             "Reads ~/.kube/config on the control node over ssh. Its clusters, contexts and users are called\n"
-            "mithril:NAME here (a second one mithril:NAME:2), in place of what was called so before; nothing else is\n"
-            "touched. They go into the first file of $KUBECONFIG that exists, else into the last; without it, into\n"
+            "mithril:NAME here (a second one mithril:NAME:2), in place of what was called so before, or\n"
+            "mithril:PROJECT/NAME where another project's cluster has that name; nothing else is touched.\n"
+            "They go into the first file of $KUBECONFIG that exists, else into the last; without it, into\n"
             "~/.kube/config. With -y the context becomes the current one, unless --keep-context is said too."
         ),
         options=(
