@@ -232,7 +232,7 @@ class Snapshot:
     complete: bool = False  # everything that this poll set out to ask was answered
     absent: frozenset[str] = frozenset()  # fids that answered 404 when asked for by name
     deadlines: Mapping[str, datetime] = field(default_factory=dict)  # subject -> end_time, by our clock
-    ahead: timedelta = timedelta(0)  # the marketplace's clock minus ours, where they clearly differ
+    ahead: timedelta = timedelta(0)  # the marketplace's clock minus ours
 
 
 @dataclass(frozen=True, slots=True)

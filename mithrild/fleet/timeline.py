@@ -86,18 +86,23 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     free = sorted(rows, key=lambda row: row.position)
     times: dict[int, datetime] = {}
     stands: dict[int, int] = {}  # place in the story -> sequence
-    # What surely belongs together finds itself first, in its order; only then may clocks be a little off, or the
-    # difference between them have been told wrong.
-    for slack in (None, timedelta(0), SLACK):
-        turn = 1 if slack is None else -1
-        for at in range(len(story))[::turn]:
-            found = next((row for row in free[::turn] if at not in stands and _fits(row, story[at], slack)), None)
-            if found is None:
-                continue
-            free.remove(found)
-            stands[at] = found.sequence
-            if found.occurred_at is None:
-                times[found.sequence] = story[at].at
+
+    def take(at: int, row: Row | None) -> None:
+        if row is not None:
+            free.remove(row)
+            stands[at] = row.sequence
+            if row.occurred_at is None:
+                times[row.sequence] = story[at].at
+
+    # What surely belongs together finds itself first, in its order.
+    for at, told in enumerate(story):
+        take(at, next((row for row in free if row.occurred_at == told.at and row.after == told.after), None))
+    for at in reversed(range(len(story))):
+        if at not in stands:
+            # Clocks may be a little off, or the difference between them have been told wrong: a row that holds the
+            # step all the same is to be preferred, but not an earlier step.
+            fitting = [row for row in reversed(free) if _fits(row, story[at], SLACK)]
+            take(at, next((row for row in fitting if _fits(row, story[at], timedelta(0))), next(iter(fitting), None)))
     limit = len(story)
     for row in sorted((row for row in free if row.occurred_at is None), key=lambda row: row.sequence, reverse=True):
         # What was seen has happened. A row that fits no time was measured by a clock that was wrong, or was told so,
@@ -114,14 +119,11 @@ def _is_near(row: Row, told: Told) -> bool:
     return row.after == told.after and abs(told.at - row.observed_at) <= WRONG_AT_MOST
 
 
-def _fits(row: Row, told: Told, slack: timedelta | None) -> bool:
-    """Without slack at all only a time that is known counts."""
+def _fits(row: Row, told: Told, slack: timedelta) -> bool:
     if row.after != told.after:
         return False
     if row.occurred_at is not None:
-        return abs(row.occurred_at - told.at) <= (slack or timedelta(0))
-    if slack is None:
-        return False
+        return abs(row.occurred_at - told.at) <= slack
     return any(_holds(row, at, slack) for at in {told.at - row.ahead, told.at})
 
 

@@ -32,6 +32,7 @@ from mithrild.fleet.schedule import backoff
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.pauses import Pauses
 from mithrild.marketplace.refusal import KEY_ADVICE, plain, refusal, server_words, unreachable
+from mithrild.marketplace.skew import Skew
 from mithrild.web import http_date, is_loopback
 
 TRIES = 3
@@ -72,7 +73,7 @@ class Transport:
         overall_timeout: float,
         size_limit: int,
     ) -> None:
-        self.skew: timedelta | None = None
+        self._skew = Skew()
         self._clock, self._tickets, self._budget = clock, tickets, budget
         self._pauses = Pauses(clock)
         self._draw: Callable[[], float] = SystemRandom().random
@@ -84,6 +85,11 @@ class Transport:
         self._writes: httpx.AsyncClient | None = None  # made with the first write
         self._secret: str | None = None
         self.use_key(key)
+
+    @property
+    def skew(self) -> timedelta | None:
+        """The marketplace's clock minus ours, None until it has told its time."""
+        return self._skew.ahead
 
     def use_key(self, key: SecretStr | None) -> None:
         """The key of every request from now on. One that is on its way keeps the one it has."""
@@ -156,14 +162,16 @@ class Transport:
         # A kept connection may be closed by the other side as we write to it, and then nobody knows whether the
         # request got through. A read is tried again; a write gets a connection of its own.
         client = self._client if method == "GET" else self._for_writes()
-        ticket = self._tickets.draw()
+        ticket, sent = self._tickets.draw(), self._clock.now()
         try:
             # httpx's time-outs start anew with every byte; this one also ends an answer that drips.
             async with (
                 asyncio.timeout(self._overall_timeout),
                 aclosing(await client.send(request, stream=True)) as response,
             ):
-                self._note_skew(response.headers.get("date"))
+                date = http_date(response.headers.get("date"))
+                if date is not None:
+                    self._skew.note(date, sent=sent, received=self._clock.now())
                 content = await self._read(response)
         # From None throughout: the library's own words may quote what the other side sent, and that the key.
         except TimeoutError:
@@ -175,7 +183,7 @@ class Transport:
         except (httpx.HTTPError, OSError, UnicodeError) as error:
             raise unreachable(self.host, error) from None
         if not response.is_success:
-            theirs = self._clock.now() + (self.skew or timedelta())
+            theirs = date or self._clock.now() + (self.skew or timedelta())
             words = self.plain(server_words(content))
             refused = refusal(self.host, what, response.status_code, response.headers, words, theirs)
             if isinstance(refused, Unreachable):
@@ -222,10 +230,6 @@ class Transport:
             page = body.lstrip()[:1] == b"<"
             kind = "a web page (is a proxy or a sign-in page in between?)" if page else "something that is not JSON"
             raise BrokenAnswer(f"{self.host} answered the request for {what} with {kind}") from None
-
-    def _note_skew(self, date: str | None) -> None:
-        if (theirs := http_date(date)) is not None:
-            self.skew = theirs - self._clock.now()
 
 
 def _base(api_url: str) -> httpx.URL:

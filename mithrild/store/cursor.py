@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, update
 
-from mithrild.fleet.notices import CLOCKS_DIFFER
+from mithrild.fleet.timeline import SLACK
 from mithrild.store import read
 from mithrild.store.tables import ProjectRow, table_of
 
@@ -33,7 +33,7 @@ def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> 
     """The row of a project, its moments by our clock as it is now. `ahead`: the marketplace's clock minus ours."""
     row = read.project(connection, project)
     was = timedelta(seconds=row["ahead_seconds"])
-    if abs(was - ahead) <= CLOCKS_DIFFER:  # it is measured anew with every answer
+    if abs(was - ahead) <= SLACK:  # it is measured anew with every answer
         return row
     moments = {name: shifted(row[name], was - ahead) for name in MOMENTS if row[name] is not None}
     connection.execute(

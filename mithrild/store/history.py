@@ -155,7 +155,8 @@ def _rows(connection: Connection, subject: Subject) -> list[Row]:
         Row(
             sequence=row["sequence"],
             after=row["after"],
-            window_start=row["window_start"],
+            # That a look did not show it before is no sign: an item may be set aside, or its status hide it.
+            window_start=None if row["before"] is None else row["window_start"],
             observed_at=row["observed_at"],
             occurred_at=row["occurred_at"],
             place=row["position"],

@@ -21,7 +21,6 @@ from mithrild.errors import KeyRefused, MarketplaceError, NotFound, Unreachable
 from mithrild.fleet import lifecycle
 from mithrild.fleet.history import BID_WORDS, reopened
 from mithrild.fleet.model import BidEvent, Instance
-from mithrild.fleet.notices import clear
 from mithrild.fleet.schedule import backoff
 from mithrild.fleet.timeline import InstanceStory, Told
 from mithrild.marketplace.budget import RequestBudget
@@ -138,7 +137,7 @@ class Backfill:
         asked_at = self._clock.now()
         cursor = await self._read(lambda connection: read.project(connection, self._project))
         since = by_theirs(cursor, min(gap.since, cursor["swept_at"] or gap.since))
-        ahead = clear(self._marketplace.skew)
+        ahead = self._marketplace.skew or timedelta()
         placed = await self._marketplace.bids_since(self._project, since - MARGIN)
         ended = [seen.value for seen in placed if seen.value.status in lifecycle.FINAL]
         await asyncio.to_thread(keep_ended, self._database, self._project, ended, until=asked_at, ahead=ahead)
@@ -195,7 +194,7 @@ class Backfill:
             instance_steps=steps,
             limit_steps=_limits(events),
             unseen=unseen,
-            ahead=clear(self._marketplace.skew),
+            ahead=self._marketplace.skew or timedelta(),
             asked=asked,
         )
         added = await self._recorder.remember(told, self._clock.now())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 
 from loguru import logger
 from pydantic import SecretStr
@@ -18,7 +19,6 @@ from mithrild.errors import AnswerLost, MarketplaceError, NotFound
 from mithrild.fleet import choices
 from mithrild.fleet import order as orders
 from mithrild.fleet.model import Auction, Bid, Cluster, InstanceType, Quota, Seen, Snapshot, SshKey
-from mithrild.fleet.notices import clear
 from mithrild.fleet.order import NameTaken, Order, Plan, Wish
 from mithrild.fleet.price import dollars
 from mithrild.marketplace.client import Marketplace
@@ -176,7 +176,7 @@ class Desk:
                     asked_at=now,
                     observed_at=now,
                     bids={seen.value.fid: seen},
-                    ahead=clear(self._marketplace.skew),
+                    ahead=self._marketplace.skew or timedelta(),
                 )
             )
         finally:

@@ -15,7 +15,7 @@ from mithrild.errors import MithrildError
 from mithrild.fleet import lifecycle
 from mithrild.fleet.diff import Changes, apply, diff
 from mithrild.fleet.model import Fleet, Notice, Snapshot
-from mithrild.fleet.notices import clear, unconfirmed
+from mithrild.fleet.notices import unconfirmed
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read
 from mithrild.store.database import Database
@@ -111,7 +111,7 @@ class Poller:
         `begun` is the monotonic time of the first question: a clock that is set back would date it later than this."""
         now = self._clock.now()
         asked_at = min(seen.asked_at, now - timedelta(seconds=self._clock.monotonic() - begun))
-        return replace(seen, asked_at=asked_at, observed_at=now, ahead=clear(self._marketplace.skew))
+        return replace(seen, asked_at=asked_at, observed_at=now, ahead=self._marketplace.skew or timedelta())
 
     def _load(self) -> tuple[Fleet, Mapping[str, Notice], set[str]]:
         """What the record holds, its open notices, and what still waits for its first sight."""

@@ -113,7 +113,7 @@ def test_the_skew_comes_from_the_date() -> None:
 
     date = Reply([], headers={"Date": "Mon, 01 Jan 2024 12:00:07 GMT"})
     replies = [date, Reply([], headers={"Date": "once upon a time"}), Reply([])]
-    assert ask(replies, question) == [None, *[timedelta(seconds=7)] * 3]
+    assert ask(replies, question) == [None, *[timedelta(seconds=7.5)] * 3], "a Date leaves out the fraction"
 
 
 # The key, the address, the proxy

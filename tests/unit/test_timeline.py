@@ -176,6 +176,13 @@ def test_a_row_keeps_its_step_though_a_neighbour_of_its_window_happened_later() 
     assert align(rows, told(("Open", 50), ("Paused", 60))) == Outcome(times([(1, 60), (2, 50)]))
 
 
+def test_a_row_is_not_told_the_time_of_an_earlier_step_though_its_clock_is_a_little_off() -> None:
+    story = told(("Preempting", 3000), ("Open", 3300), ("Preempting", 5000.5))
+    assert align([row(1, "Preempting", 0, 5000)], story) == Outcome(times([(1, 5000.5)]), tuple(story[:2]))
+    twins = [row(1, "Open", 0, 10), row(2, "Open", 10, 20)]
+    assert align(twins, told(("Open", 5), ("Open", 9.5))).times == times([(1, 9.5)]), "each its own where both would do"
+
+
 def test_nothing_and_nothing() -> None:
     assert align([], []) == Outcome()
     assert align(LIFE, []) == Outcome()
