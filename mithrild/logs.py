@@ -68,12 +68,13 @@ class Trouble:
         return self._since is not None
 
     def failed(self, text: str) -> bool:
-        """Log the first failure, and a later one only if its text is another. True if all was well before."""
+        """Log the first failure. What a later one says is of the same trouble, and for those who look closely: an
+        outage has many words (502, 503, a reset), and an hour of it would fill pages. True if all was well before."""
         began = self._since is None
         if began:
             self._since = self._clock.now()
         if began or text != self._text:
-            logger.warning("{}: {}", self._name, text)
+            logger.log("WARNING" if began else "DEBUG", "{}: {}", self._name, text)
         self._text = text
         return began
 

@@ -83,7 +83,7 @@ def _configuration(
         projects=(project,),
         marketplace=config.marketplace.model_copy(update={"api_url": address, "requests_per_minute": 6000}),
         poll=config.poll.model_copy(
-            update={"active": quarter, "idle": quarter, "prices": auction, "clusters": auction}
+            update={"changing": quarter, "active": quarter, "idle": quarter, "prices": auction, "clusters": auction}
         ),
         # Its record is thrown away at the next start; and whoever asks for a backup wants it beside that.
         backup=config.backup.model_copy(update={"every": None, "folder": None}),

@@ -63,6 +63,7 @@ class Marketplace(Table):
 
 class Poll(Table):
     active: Interval = timedelta(seconds=5)
+    changing: Interval = timedelta(seconds=2)
     idle: Interval = timedelta(seconds=30)
     instances: Interval = timedelta(minutes=1)
     prices: Interval = timedelta(minutes=2)

@@ -34,22 +34,13 @@ def backoff(attempt: int, draw: float, *, first: float = 1, cap: float = 300) ->
 
 
 def next_poll(
-    *,
-    interval_active: float,
-    interval_idle: float,
-    busy: bool,
-    failures: int,
-    draw: float,
-    retry_after: float | None,
-    cost: int,
-    cap_per_minute: int,
+    interval: float, *, failures: int, draw: float, retry_after: float | None, cost: int, cap_per_minute: int
 ) -> float:
     """Seconds until the next poll.
 
-    `busy` means that something is allocated or changing; `failures` counts the polls that failed in a row;
+    `interval` is the wait while all is well (`fleet.pace`); `failures` counts the polls that failed in a row;
     `cost` is how many requests the last poll took. The answer is never less than `retry_after`.
     """
-    interval = interval_active if busy else interval_idle
     affordable = WINDOW * cost / (POLL_SHARE * max(cap_per_minute, 1))
     wait = max(interval, affordable)
     if failures > 0:

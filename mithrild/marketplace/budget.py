@@ -1,11 +1,28 @@
-"""How many requests a minute we allow ourselves. The marketplace documents no limit, so we keep one."""
+"""How many requests a minute we allow ourselves, and who takes them. The marketplace documents no limit, so we keep
+one."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from mithrild.clock import Clock
 from mithrild.fleet.schedule import WINDOW, request_delay
+
+_behalf: ContextVar[str] = ContextVar("behalf", default="commands")
+
+
+@contextmanager
+def on_behalf_of(whom: str) -> Iterator[None]:
+    """What is asked in here, and in the tasks that are begun in here, is asked by `whom`: "polls", "prices" and so
+    on. What a person's command asks is asked by "commands"."""
+    token = _behalf.set(whom)
+    try:
+        yield
+    finally:
+        _behalf.reset(token)
 
 
 class RequestBudget:
@@ -18,8 +35,9 @@ class RequestBudget:
     def __init__(self, clock: Clock, cap: int = 300) -> None:
         self._clock = clock
         self._spent: deque[float] = deque()
+        self._behalf: deque[str] = deque()  # of each of these
         self.cap = cap
-        self.total = 0  # requests ever, so that what a poll costs can be told
+        self.total: Counter[str] = Counter()  # requests ever, so that what a poll costs can be told
 
     @property
     def cap(self) -> int:
@@ -37,12 +55,18 @@ class RequestBudget:
         while (delay := self._delay(urgent)) > 0:
             await self._clock.sleep(delay)
         self._spent.append(self._clock.monotonic())
-        self.total += 1
+        self._behalf.append(_behalf.get())
+        self.total[_behalf.get()] += 1
 
     def spent(self) -> int:
         """Requests sent during the last minute."""
         self._forget()
         return len(self._spent)
+
+    def spent_by(self) -> dict[str, int]:
+        """The same by who sent them, the greediest first."""
+        self._forget()
+        return dict(Counter(self._behalf).most_common())
 
     def _delay(self, urgent: bool) -> float:
         self._forget()
@@ -52,3 +76,4 @@ class RequestBudget:
         now = self._clock.monotonic()
         while self._spent and self._spent[0] + WINDOW <= now:
             self._spent.popleft()
+            self._behalf.popleft()

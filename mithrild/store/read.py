@@ -210,6 +210,22 @@ def members(connection: Connection) -> dict[str, str]:
     return dict(connection.execute(select(_members.c.fid, _members.c.name)).all())
 
 
+def auction_moments(connection: Connection, since: datetime) -> list[datetime]:
+    """When bids were won and lost, by the marketplace's own clock, as far as it told what was recorded since then."""
+    query = (
+        select(_transitions.c.occurred_at)
+        .where(
+            _transitions.c.observed_at >= since,
+            _transitions.c.occurred_at.is_not(None),
+            _transitions.c.kind == "bid",
+            _transitions.c.aspect == "status",
+            _transitions.c.after.in_(("Allocated", "Preempting")),
+        )
+        .distinct()
+    )
+    return list(connection.execute(query).scalars())
+
+
 def steps(connection: Connection, bid: str, *, last: int | None = None) -> list[RowMapping]:
     """The transitions of a bid and of its instances by position, the oldest first; the `last` few of them."""
     query = (

@@ -127,6 +127,7 @@ class TransitionRow(SQLModel, table=True):
     __table_args__ = (
         Index("transitions_subject", "subject", "position", "sequence"),
         Index("transitions_bid", "bid", "position", "sequence"),
+        Index("transitions_observed", "observed_at"),
         {"sqlite_autoincrement": True},
     )
     sequence: int | None = Field(default=None, primary_key=True)

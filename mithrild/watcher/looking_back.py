@@ -8,7 +8,7 @@ from loguru import logger
 
 from mithrild.clock import Clock
 from mithrild.errors import StoreError
-from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.budget import RequestBudget, on_behalf_of
 from mithrild.marketplace.client import Marketplace
 from mithrild.store.database import Database
 from mithrild.watcher.backfill import Backfill
@@ -49,7 +49,8 @@ class LookingBack:
         if self._away():
             return AGAIN
         try:
-            return min([await one.run() for one in self._backfills], default=AGAIN)
+            with on_behalf_of(NAME):
+                return min([await one.run() for one in self._backfills], default=AGAIN)
         except StoreError as error:
             logger.debug("the history could not be kept: {}", error)
             return AGAIN

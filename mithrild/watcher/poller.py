@@ -16,13 +16,14 @@ from mithrild.fleet import lifecycle
 from mithrild.fleet.diff import Changes, apply, diff
 from mithrild.fleet.model import Fleet, Notice, Snapshot
 from mithrild.fleet.notices import unconfirmed
+from mithrild.fleet.pace import Pace, pace_of
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read
 from mithrild.store.database import Database
 from mithrild.watcher.by_name import Trouble
 from mithrild.watcher.deadlines import ask_deadlines
 from mithrild.watcher.recorder import Recorder
-from mithrild.watcher.sight import Sight, at_rest, gaps_between, statuses_by_bid
+from mithrild.watcher.sight import Sight, gaps_between
 
 BEFORE_COMMIT = 2.0  # seconds that a commit waits for deadlines
 AFTER_COMMIT = 10.0
@@ -38,7 +39,7 @@ class Tick:
     """What came of one tick. `trouble` has one line for each thing that could not be asked."""
 
     complete: bool
-    busy: bool = False
+    pace: Pace = "idle"
     trouble: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
 
@@ -78,12 +79,8 @@ class Poller:
             seen = self._observed(replace(seen, deadlines=deadlines), begun)
         await self._recorder.record(seen, changed=bool(changes or deadlines))
         self._confirm(after, notices, fresh)
-        statuses = statuses_by_bid(after)
-        busy = any(
-            record.value.status in ("Allocated", "Preempting") or not at_rest(record.value, statuses)
-            for record in after.bids.values()
-        )
-        return Tick(seen.complete, busy, trouble.lines, trouble.set_aside)
+        pace = pace_of(after, seen.observed_at, seen.ahead)
+        return Tick(seen.complete, pace, trouble.lines, trouble.set_aside)
 
     async def poll_clusters(self) -> Tick:
         """The clusters of the project: seldom, since little hangs on them."""

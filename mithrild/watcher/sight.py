@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mithrild.clock import Clock
-from mithrild.errors import KeyRefused, MarketplaceError
+from mithrild.errors import KeyRefused, MarketplaceError, Unreachable
 from mithrild.fleet import lifecycle
 from mithrild.fleet.completeness import missing
 from mithrild.fleet.event import group_by_bid
@@ -39,13 +39,19 @@ class Sight:
         self._bid = ByName("bid", marketplace.bid)
         self._instance = ByName("instance", marketplace.instance_status)
         self._cluster = ByName("cluster", marketplace.cluster)
+        self._unanswered = False  # the last look got no answer at all
         self._listed_at: float | None = None  # monotonic time of the last whole listing of instances
         self._unknown: dict[str, int] = {}  # instances that a bid names and no listing shows -> how often asked
 
     async def see_bids(self, seen: Snapshot, known: Fleet, trouble: Trouble) -> Snapshot:
         """Raises MarketplaceError if no listing came at all, KeyRefused if any was refused."""
-        asked = [self._marketplace.bids(self._project, status) for status in lifecycle.ACTIVE_BID]
-        listings = _believed(await asyncio.gather(*asked, return_exceptions=True), trouble)
+        first, *others = lifecycle.ACTIVE_BID
+        probe = [await self._bids(first)] if self._unanswered else []
+        if probe and isinstance(probe[0], Unreachable):
+            raise probe[0]  # one question is enough to find that still nobody answers
+        rest = await asyncio.gather(*(self._bids(status) for status in (others if probe else (first, *others))))
+        self._unanswered = all(isinstance(answer, Unreachable) for answer in (*probe, *rest))
+        listings = _believed([*probe, *rest], trouble)
         seen = replace(seen, bids=_by_fid(listings))
         if trouble.lines:
             return seen
@@ -53,6 +59,12 @@ class Sight:
         named = await self._bid(missing(known, seen).bids, known.bids, trouble)
         whole = seen.whole if named.resolved else frozenset[Kind]()
         return replace(seen, bids={**seen.bids, **named.found}, absent=named.absent, whole=whole)
+
+    async def _bids(self, status: str) -> Listing[Bid] | MarketplaceError:
+        try:
+            return await self._marketplace.bids(self._project, status)
+        except MarketplaceError as error:
+            return error
 
     async def see_instances(self, seen: Snapshot, known: Fleet, trouble: Trouble) -> Snapshot:
         asked_at = self._clock.monotonic()
@@ -159,14 +171,13 @@ def at_rest(bid: Bid, statuses: Mapping[str, Sequence[str]]) -> bool:
     return bid.status != "Preempting"
 
 
-def _believed(answers: Iterable[Listing[Bid] | BaseException], trouble: Trouble) -> list[Listing[Bid]]:
+def _believed(answers: Sequence[Listing[Bid] | MarketplaceError], trouble: Trouble) -> list[Listing[Bid]]:
     """The listings that came. If none did, the first failure is raised; a refused key always is."""
-    answers = list(answers)
-    listings = [answer for answer in answers if not isinstance(answer, BaseException)]
+    listings = [answer for answer in answers if not isinstance(answer, MarketplaceError)]
     for failure in answers:
-        if not isinstance(failure, BaseException):
+        if not isinstance(failure, MarketplaceError):
             continue
-        if isinstance(failure, KeyRefused) or not isinstance(failure, MarketplaceError) or not listings:
+        if isinstance(failure, KeyRefused) or not listings:
             raise failure
         trouble.lines.append(str(failure))
     for listing in listings:

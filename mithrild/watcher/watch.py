@@ -17,40 +17,40 @@ from pydantic import SecretStr
 from mithrild.clock import Clock
 from mithrild.config import Config
 from mithrild.errors import (
-    BrokenAnswer,
     ForeignAccount,
     KeyRefused,
-    KeyUnusable,
     MarketplaceError,
     StoreError,
     Unreachable,
 )
 from mithrild.fleet.model import Project
+from mithrild.fleet.pace import Intervals, interval, liveliest
 from mithrild.fleet.routing import HookRule
 from mithrild.fleet.schedule import next_poll
 from mithrild.health import Health
 from mithrild.logs import Trouble
-from mithrild.marketplace.budget import RequestBudget
+from mithrild.marketplace.budget import RequestBudget, on_behalf_of
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import inventory
 from mithrild.store.database import Database
 from mithrild.watcher.cadence import Beat, Cadence
-from mithrild.watcher.conditions import Condition, Conditions
+from mithrild.watcher.conditions import Conditions
 from mithrild.watcher.looking_back import LookingBack
 from mithrild.watcher.poller import Poller, Tick
 from mithrild.watcher.projects import find_projects
 from mithrild.watcher.recorder import Recorder
 from mithrild.watcher.rounds import Rounds
+from mithrild.watcher.standing import Standing
 
 KEY_AGAIN = 300.0  # seconds until a refused key is tried once more, on /me
 DISK_AGAIN = 2.0  # seconds until the next poll after one that could not be kept
 # A pause of the polls that is no gap: three of them, and never less than this many seconds.
 GAP = 20.0
-UNREACHABLE_AFTER = timedelta(minutes=2)
 
 
 class Watch:
-    """Beats: `poll` (bids and instances), `prices`, `clusters`, `inventory` (types, members)."""
+    """Beats: `poll` (bids and instances), `prices`, `clusters`, `inventory` (types, members), `history`, and `outage`,
+    which is laid down by one."""
 
     def __init__(
         self,
@@ -65,20 +65,19 @@ class Watch:
         on_commit: Callable[[], None],
         on_foreign_account: Callable[[ForeignAccount], None],
     ) -> None:
-        self._config, self._marketplace, self._budget = config, marketplace, budget
+        self._config, self._marketplace, self.budget = config, marketplace, budget
         self._database, self._cadence, self._clock = database, cadence, clock
         self._on_foreign_account = on_foreign_account
         self.health = Health()
         self.recorder = Recorder(database, self._rules, host, on_commit, pause=self._pause)
-        self._conditions = Conditions(database, config().api_url, self._rules, host, on_commit)
-        self._trouble = Trouble("marketplace", clock)
         self._disk = Trouble("record", clock)
+        conditions = Conditions(database, config().api_url, self._rules, host, on_commit)
+        self._standing = Standing(conditions, cadence, clock, self.health, self._disk)
         self.pollers: list[Poller] | None = None  # None until we know whose key this is
-        self._failures = 0
         self._took = 0.0  # seconds, the last poll
         self._good_key: SecretStr | None = None  # the last one that was this account's
         self._generation = 0  # counts the keys
-        self.rounds = Rounds(config, marketplace, database, clock, self.health, self._away)
+        self.rounds = Rounds(config, marketplace, database, clock, self.health, self._standing, self._look_at_once)
         self.looking_back = LookingBack(
             marketplace,
             budget,
@@ -86,7 +85,7 @@ class Watch:
             self.recorder,
             cadence,
             clock,
-            away=lambda: self.health.key != "ok" or self._away(),
+            away=lambda: self.health.key != "ok" or self._standing.away,
         )
 
     def begin(self) -> None:
@@ -96,19 +95,23 @@ class Watch:
         """The configuration changed: whatever was refused is tried again, at once."""
         self._marketplace.use_key(self._config().api_key)
         self._generation += 1
-        self._failures = 0
+        self._standing.failures = 0
         self.health.key = "unknown"
-        self._cadence.look_at_once("poll")
+        self._look_at_once()
 
-    def _away(self) -> bool:
-        return self._failures > 0 or not self.health.reachable
+    def _look_at_once(self) -> None:
+        self._cadence.look_at_once("poll")
 
     def _rules(self) -> Sequence[HookRule]:
         return [hook.rule() for hook in self._config().hooks]
 
     async def poll(self) -> float:
         """One tick of every project. Returns the seconds until the next."""
-        spent, begun = self._budget.total, self._clock.monotonic()
+        with on_behalf_of("polls"):
+            return await self._poll()
+
+    async def _poll(self) -> float:
+        spent, begun = self.budget.total["polls"], self._clock.monotonic()
         failures: list[MarketplaceError] = []
         ticks: list[Tick] = []
         wait = None
@@ -128,7 +131,9 @@ class Watch:
                 await self._marketplace.me()
             self._disk.recovered()
         except KeyRefused as error:
-            return await self._refused(error)
+            config = self._config()
+            await self._standing.refused(error, missing=config.api_key is None, places=config.key_places)
+            wait = KEY_AGAIN
         except MarketplaceError as error:
             failures.append(error)
         except StoreError as error:
@@ -136,29 +141,48 @@ class Watch:
             self._disk.failed(str(error))
             self.health.last_error = str(error)
             wait = DISK_AGAIN
-        self.health.polls += 1
-        if wait is not None:
-            pass  # what was seen is not kept: nothing can be said of it
-        elif ticks:
-            await self._went(ticks, failures)
-        elif failures:
-            await self._failed(failures[0])
-        poll = self._config().poll
-        retry_after = [one.retry_after for one in failures if isinstance(one, Unreachable)] if not ticks else []
-        self.health.interval = wait or next_poll(
-            interval_active=poll.active.total_seconds(),
-            interval_idle=poll.idle.total_seconds(),
-            busy=any(tick.busy for tick in ticks),
-            failures=self._failures,
-            draw=random.random(),  # noqa: S311  # jitter, not a secret
-            retry_after=next((seconds for seconds in retry_after if seconds is not None), None),
-            cost=self._budget.total - spent,
-            cap_per_minute=self._budget.cap,
-        )
-        if not self._failures and wait is None:
-            self.health.usual = self.health.interval
+        if wait is None:
+            await self._judge(ticks, failures)
+        self.health.polled(self._clock.monotonic())
+        self.health.ahead = self._marketplace.skew
+        asked = [one.retry_after or 0.0 for one in failures if isinstance(one, Unreachable)] if not ticks else []
+        cost = self.budget.total["polls"] - spent
+        self.health.interval = wait or self._interval(cost, max(asked, default=0.0))
         self._took = self._clock.monotonic() - begun
         return self.health.interval
+
+    async def _judge(self, ticks: Sequence[Tick], failures: Sequence[MarketplaceError]) -> None:
+        """What a poll was worth that could be kept."""
+        if not ticks:
+            if failures:
+                await self._standing.failed(failures[0])
+            return
+        # A listing that stays broken, or a project, is no reason to look less often: the others still tell.
+        paces = [tick.pace for tick in ticks]
+        self.health.pace = liveliest([*paces, self.health.pace] if failures else paces)
+        for tick in ticks:
+            self.health.put_aside(tick.set_aside)
+        await self._standing.answered([*map(str, failures), *(line for tick in ticks for line in tick.trouble)])
+
+    def _interval(self, cost: int, retry_after: float) -> float:
+        """Seconds until the next poll, after one that was kept or that failed."""
+        poll, health = self._config().poll, self.health
+        often = Intervals(*(each.total_seconds() for each in (poll.changing, poll.active, poll.idle)))
+
+        def after(pause: float) -> float:
+            return next_poll(
+                pause,
+                failures=self._standing.failures,
+                draw=random.random(),  # noqa: S311  # jitter, not a secret
+                retry_after=retry_after,
+                cost=cost,
+                cap_per_minute=self.budget.cap,
+            )
+
+        now = self.rounds.auctions.theirs(self._clock.now())
+        if not self._standing.failures:
+            health.usual = after(interval(health.pace, often, None, now))
+        return after(interval(health.pace, often, health.rhythm, now))
 
     async def stop(self) -> None:
         for poller in self.pollers or ():
@@ -188,8 +212,7 @@ class Watch:
         else:
             self._good_key = key
             self.health.user = account.email or account.user
-        self.health.key, self.health.key_message = "ok", None
-        await self._state("accepted")
+        await self._standing.accepted()
         if self.pollers is not None:
             return
         try:
@@ -217,60 +240,3 @@ class Watch:
 
     def _pause(self) -> timedelta:
         return timedelta(seconds=max(3 * (self.health.usual + self._took), GAP))
-
-    async def _went(self, ticks: Sequence[Tick], failures: Sequence[MarketplaceError]) -> None:
-        # A listing that stays broken, or a project, is no reason to look less often: the others still tell.
-        self._failures = 0
-        for tick in ticks:
-            self.health.put_aside(tick.set_aside)
-        trouble = [str(failure) for failure in failures] + [line for tick in ticks for line in tick.trouble]
-        if trouble:
-            self.health.discarded += 1
-            self.health.last_error = trouble[0]
-            self._trouble.failed(f"{trouble[0]}; nothing is concluded from what is missing")
-        else:
-            self.health.last_error = None
-            if self._trouble.recovered():
-                self._cadence.look_at_once("prices", "clusters")
-        self.health.reachable, self.health.failing_since = True, None
-        await self._state("reachable")
-
-    async def _failed(self, error: MarketplaceError) -> None:
-        now = self._clock.now()
-        self._failures += 1
-        self.health.discarded += 1
-        self.health.last_error = str(error)
-        self._trouble.failed(str(error))
-        if not isinstance(error, Unreachable | BrokenAnswer):
-            return
-        self.health.reachable = False
-        self.health.failing_since = self.health.failing_since or now
-        if now - self.health.failing_since >= UNREACHABLE_AFTER:
-            await self._state("unreachable")
-
-    async def _refused(self, error: KeyRefused) -> float:
-        missing = self._config().api_key is None
-        if not isinstance(error, KeyUnusable):
-            self.health.reachable, self._failures = True, 0  # it answered
-            await self._state("reachable")
-        self.health.polls += 1
-        self.health.discarded += 1
-        self.health.failing_since = None
-        self.health.key = "missing" if missing else "refused"
-        self.health.key_message = str(error)
-        self.health.last_error = "there is no API key" if missing else str(error)
-        self._trouble.failed(
-            f"there is no API key; it is looked for in {self._config().key_places}"
-            if missing
-            else f"the key was refused ({error}); a key is looked for in {self._config().key_places}"
-        )
-        if not missing:
-            await self._state("rejected")
-        self.health.interval = KEY_AGAIN
-        return KEY_AGAIN
-
-    async def _state(self, condition: Condition) -> None:
-        try:
-            await self._conditions.are(condition, self._clock.now())
-        except StoreError as error:
-            self._disk.failed(str(error))

@@ -61,8 +61,10 @@ class HandCadence(Cadence):
 class Rig:
     """A watch, its cadence at rest until somebody turns it."""
 
-    def __init__(self, visitor: Visitor, folder: Path, read_timeout: float = 15, /, **env: str) -> None:
-        self.visitor, self.clock = visitor, HandClock()
+    def __init__(
+        self, visitor: Visitor, folder: Path, read_timeout: float = 15, clock: HandClock | None = None, /, **env: str
+    ) -> None:
+        self.visitor, self.clock = visitor, clock or HandClock()
         address = str(visitor.http.base_url).rstrip("/")
         settings = {"HOME": str(folder), "MITHRIL_API_URL": address, "MITHRIL_API_KEY": visitor.sandbox.key}
         self._settings = settings | {"MITHRIL_PROJECT": PROJECT} | env

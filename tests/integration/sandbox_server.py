@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -85,11 +86,12 @@ def visit(
     market: bool = False,
     demo: bool = False,
     ssh: str | None = None,
+    wall: Callable[[], float] = time.time,
 ) -> None:
-    """Serve a sandbox, by default an empty one whose auctions rest, and let the visitor in."""
+    """Serve a sandbox, by default an empty one whose auctions rest, and let the visitor in. `wall` is its clock."""
 
     async def main() -> None:
-        sandbox = build(speed=speed, seed=7, market=market, demo=demo, ssh=ssh)
+        sandbox = build(speed=speed, seed=7, market=market, demo=demo, ssh=ssh, wall=wall)
         headers = {"Authorization": f"Bearer {sandbox.key}"}
         # No TLS here, so no certificates are read: that would take longer than most of the stories.
         transport = httpx.AsyncHTTPTransport(verify=False)

@@ -204,14 +204,14 @@ def heard() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def test_trouble_is_said_once_and_again_when_it_changes(heard: list[str]) -> None:
+def test_trouble_is_said_once_and_what_it_becomes_is_for_those_who_look_closely(heard: list[str]) -> None:
     clock = HandClock()
     trouble = Trouble("marketplace", clock)
     assert not trouble.failing
     assert [trouble.failed("no route"), trouble.failed("no route")] == [True, False]
     assert [trouble.failed("503 {x}"), trouble.failed("503 {x}")] == [False, False]
     assert trouble.failing
-    assert heard == ["WARNING marketplace: no route", "WARNING marketplace: 503 {x}"]
+    assert heard == ["WARNING marketplace: no route", "DEBUG marketplace: 503 {x}"]
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def test_backoff_stays_within_its_half(attempt: int, draw: float, first: float, 
 
 
 def poll(
+    interval: float = 5,
     *,
-    busy: bool = True,
     failures: int = 0,
     draw: float = 1,
     retry_after: float | None = None,
@@ -38,20 +38,13 @@ def poll(
     cap: int = 300,
 ) -> float:
     return next_poll(
-        interval_active=5,
-        interval_idle=30,
-        busy=busy,
+        interval,
         failures=failures,
         draw=draw,
         retry_after=retry_after,
         cost=cost,
         cap_per_minute=cap,
     )
-
-
-def test_polls_come_often_while_something_changes() -> None:
-    assert poll(busy=True) == 5
-    assert poll(busy=False) == 30
 
 
 def test_a_costly_poll_stretches_the_interval_to_four_fifths_of_the_cap() -> None:
@@ -65,7 +58,7 @@ def test_a_costly_poll_stretches_the_interval_to_four_fifths_of_the_cap() -> Non
 def test_failures_back_off_to_five_minutes() -> None:
     assert [poll(failures=n) for n in (1, 2, 3, 4, 7, 50)] == [5, 10, 20, 40, 300, 300]
     assert poll(failures=50, draw=0) == 150
-    assert poll(busy=False, failures=1, draw=0) == 30  # never sooner than without a failure
+    assert poll(30, failures=1, draw=0) == 30  # never sooner than without a failure
 
 
 def test_retry_after_is_the_least() -> None:
@@ -74,12 +67,12 @@ def test_retry_after_is_the_least() -> None:
     assert poll(failures=3, retry_after=900) == 900
 
 
-@given(st.booleans(), st.integers(0, 99), DRAWS, st.floats(0, 3600), st.integers(0, 9999), st.integers(1, 9999))
+@given(st.floats(0.1, 99), st.integers(0, 99), DRAWS, st.floats(0, 3600), st.integers(0, 9999), st.integers(1, 9999))
 def test_no_poll_breaks_the_budget_or_comes_before_it_may(
-    busy: bool, failures: int, draw: float, retry_after: float, cost: int, cap: int
+    interval: float, failures: int, draw: float, retry_after: float, cost: int, cap: int
 ) -> None:
-    wait = poll(busy=busy, failures=failures, draw=draw, retry_after=retry_after, cost=cost, cap=cap)
-    assert wait >= (5 if busy else 30)
+    wait = poll(interval, failures=failures, draw=draw, retry_after=retry_after, cost=cost, cap=cap)
+    assert wait >= interval
     assert wait >= retry_after
     assert cost * 60 / wait <= cap * 0.8 * 1.000001
 

@@ -43,6 +43,8 @@ def upgrade() -> None:
         sa.Column("mark", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("hook", "action"),
     )
+    # The last hour, the last day: when auctions were, and how late we saw what came of them.
+    op.create_index("transitions_observed", "transitions", ["observed_at"])
     # Most rows are of the past: what waits is found by its state first.
     op.drop_index("deliveries_due", "deliveries")
     op.create_index("deliveries_due", "deliveries", ["state", "hook", "action", "next_at"])
