@@ -26,6 +26,7 @@ from mithrild.fleet import routing
 
 ACTIONS = ("run", "webhook", "notify", "ssh")  # the keys of which a hook has at least one
 
+WAITING_PARALLEL = 32  # tries at once, where nobody says otherwise, of what waits for other machines
 OURS = ("MITHRIL_", "MITHRILD_")  # variables of the daemon and the vendor, the key among them
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -61,6 +62,7 @@ class Hook(Table):
     env: Annotated[tuple[Annotated[str, AfterValidator(check_passed)], ...], BeforeValidator(a_list)] = ()
     timeout: Timeout = timedelta(minutes=1)
     max_age: Age = timedelta(minutes=10)
+    mode: Literal["parallel", "queue", "restart", "single"] = "parallel"
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
     tries: Annotated[StrictInt, Field(ge=1, le=100)] = 10
 
@@ -77,6 +79,23 @@ class Hook(Table):
         """What this hook does, by name: each is a delivery of its own. Addresses of `notify` go by their place."""
         named = [kind for kind in ACTIONS if getattr(self, kind) is not None]
         return (*named, *(f"notify-{place}" for place in range(2, len(self.notify or ()) + 1)))
+
+    def places(self, action: str) -> int:
+        """How many tries of an action may be under way at once. What waits for other machines costs this one little."""
+        if self.mode in ("queue", "single"):
+            return 1
+        return self.max_parallel if action == "run" or "max_parallel" in self.model_fields_set else WAITING_PARALLEL
+
+    def target(self, action: str) -> str | None:
+        """What several deliveries would fail at together, in words that may be logged. Each node of an ssh hook is a
+        target of its own, and its deliveries come one after the other anyway."""
+        if action == "run" and self.run is not None:
+            return f"run {self.run[0]}"
+        if action == "webhook" and self.webhook is not None:
+            return f"webhook {self.webhook.shown}"
+        if action.startswith("notify"):
+            return f"notify {self.notified(action).scheme} {self.mark(action)} {action}"
+        return None
 
     def notified(self, action: str) -> Address:
         """The address that `notify`, `notify-2` … stands for."""

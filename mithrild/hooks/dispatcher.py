@@ -1,8 +1,7 @@
 """Takes deliveries from the outbox and sees each to an end that is recorded.
 
-Each action of each hook is a lane with `max_parallel` places of its own, so a slow target holds up nothing but its
-lane. A try is claimed before its effect and settled after it; what a stop of the daemon cuts short is handed back,
-uncounted.
+Each action of each hook is a lane with places of its own, so a slow target holds up nothing but its lane. A try is
+claimed before its effect and settled after it; what a stop of the daemon cuts short is handed back, uncounted.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from loguru import logger
 
@@ -21,10 +21,13 @@ from mithrild.errors import StoreError
 from mithrild.fleet.schedule import GATHERED
 from mithrild.hooks.action import Job
 from mithrild.hooks.actions import Actions
+from mithrild.hooks.circuits import Circuits
 from mithrild.hooks.ending import judge, label, scrubbed, summary, writes_of
 from mithrild.hooks.secrets import Secrets
 from mithrild.hooks.survivors import end_survivors
+from mithrild.hooks.under_way import Try, UnderWay
 from mithrild.logs import Trouble
+from mithrild.store import lanes as queueing
 from mithrild.store import outbox, switches
 from mithrild.store.database import Database
 from mithrild.store.news import Press, Write
@@ -58,8 +61,9 @@ class Dispatcher:
         self._disk = Trouble("outbox", clock)
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()  # no new starts
-        self._ending = asyncio.Event()  # the grace is over: what still runs is ended
-        self._busy: dict[Lane, set[asyncio.Task[None]]] = {}
+        self._ending = False  # the grace is over: what still runs is ended
+        self._under_way = UnderWay()
+        self._circuits = Circuits(clock)
         self._claiming = asyncio.Lock()  # held from a claim until each claim has its task
 
     def wake(self) -> None:
@@ -101,11 +105,12 @@ class Dispatcher:
         """No new starts; what runs gets `grace`, then TERM and KILL, and is handed back as interrupted."""
         self._stopping.set()
         async with self._claiming:
-            running = [task for tasks in self._busy.values() for task in tasks]
+            running = self._under_way.tasks()
         if running:
             logger.info("waiting up to {:.0f} s for {} running hooks", grace.total_seconds(), len(running))
             await asyncio.wait(running, timeout=grace.total_seconds())
-            self._ending.set()
+            self._ending = True
+            self._under_way.stop()
             await asyncio.gather(*running, return_exceptions=True)
         await self._actions.aclose()
 
@@ -116,25 +121,39 @@ class Dispatcher:
         waiting = set(await asyncio.to_thread(outbox.waiting_lanes, self._database))
         waiting -= await self._cancelled(waiting, lanes, now)
         for lane, hook in lanes.items():
-            tasks = self._busy.setdefault(lane, set())
-            free = hook.max_parallel - len(tasks)
-            if free <= 0 or lane not in waiting or self._stopping.is_set():
+            if lane not in waiting or self._stopping.is_set():
                 continue
-            claims = await asyncio.to_thread(
-                outbox.claim,
-                self._database,
-                lane,
-                free=free,
-                max_age=hook.max_age,
-                run=self._run,
-                now=now,
-                rule=hook.rule(),
-                gather=lane[1].startswith(GATHERED),
-            )
-            for claim in claims:
-                task = asyncio.create_task(self._deliver(hook, claim), name=claim.id)
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+            if hook.mode == "restart":
+                for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
+                    self._under_way.overtake(lane, id, why)
+            for claim in await self._claim(hook, lane, now):
+                self._under_way.begin(lane, claim.id, partial(self._deliver, hook, claim))
+            if hook.mode == "single" and self._under_way.count(lane):
+                await asyncio.to_thread(queueing.drop_new, self._database, lane, now)
+
+    async def _claim(self, hook: Hook, lane: Lane, now: datetime) -> list[Claim]:
+        """What may begin now: as many as there are places, as far as their target is not to be left alone."""
+        free = hook.places(lane[1]) - self._under_way.count(lane)
+        if free <= 0:
+            return []
+        take = partial(
+            outbox.claim,
+            self._database,
+            lane,
+            max_age=hook.max_age,
+            run=self._run,
+            now=now,
+            rule=hook.rule(),
+            gather=lane[1].startswith(GATHERED),
+            in_line=hook.mode == "queue",
+        )
+        admitted = self._circuits.admits(hook.target(lane[1]))
+        if admitted == "all":
+            return await asyncio.to_thread(take, free=free)
+        claims = await asyncio.to_thread(take, free=free, urgent=True)
+        if admitted == "one" and not claims and not self._under_way.count(lane):
+            claims = await asyncio.to_thread(take, free=1)
+        return claims
 
     async def _learn(self, hooks: Sequence[Hook]) -> None:
         """What the hooks of a new configuration must not be heard saying."""
@@ -160,16 +179,17 @@ class Dispatcher:
     async def _until_next(self, looked: datetime) -> float:
         """Seconds until something falls due that was not yet when we `looked`."""
         due = await asyncio.to_thread(outbox.next_due, self._database, looked)
-        return IDLE if due is None else min(max((due - self._clock.now()).total_seconds(), 0.01), IDLE)
+        until_due = IDLE if due is None else max((due - self._clock.now()).total_seconds(), 0.01)
+        return min(until_due, self._circuits.seconds_to_a_look() or IDLE, IDLE)
 
-    async def _deliver(self, hook: Hook, claim: Claim) -> None:
+    async def _deliver(self, hook: Hook, claim: Claim, one: Try) -> None:
         if self._stopping.is_set():
             why = "not started: the daemon is stopping"
             now = self._clock.now()
             await self._settle(claim, Outcome("pending", "interrupted", why, next_at=now, counts=False))
             return
         try:
-            await self._try(hook, claim)
+            await self._try(hook, claim, one)
         except Exception as error:
             # A fault of ours (or of the machine: no descriptor is left) must not leave the delivery claimed for
             # ever, and with it everything that waits behind it.
@@ -179,14 +199,15 @@ class Dispatcher:
             await self._settle(claim, Outcome(state="failed", outcome="failed", reason=reason))
         self.wake()
 
-    async def _try(self, hook: Hook, claim: Claim) -> None:
-        job = Job(hook, claim, self._ending)
+    async def _try(self, hook: Hook, claim: Claim, one: Try) -> None:
+        job = Job(hook, claim, one.stop)
         event = f"{job.event['type']} ({job.event['id']})"
         logger.debug("{} starts for {}, try {}", label(hook, claim), event, claim.number)
         result = await self._actions.named(claim.action).deliver(job)
         now = self._clock.now()
+        self._circuits.note(hook.target(claim.action), result.ending)
         result = scrubbed(result, self._secrets)
-        outcome = judge(hook, claim, result, now)
+        outcome = judge(hook, claim, result, now, one.overtaken)
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
         log("{} for {}: {}{}", label(hook, claim), event, outcome.state, summary(outcome))
         press = Press(self._database, self._host, [one.rule() for one in self._hooks()], now)
@@ -204,7 +225,7 @@ class Dispatcher:
                 return
             except StoreError as error:
                 self._disk.failed(str(error))
-                if self._ending.is_set():
+                if self._ending:
                     return
                 await self._clock.sleep(STORE_AGAIN)
 

@@ -20,8 +20,10 @@ def scrubbed(result: Result, secrets: Secrets) -> Result:
     return replace(result, reason=reason, output=secrets.scrub(result.output))
 
 
-def judge(hook: Hook, claim: Claim, result: Result, now: datetime) -> Outcome:
-    """What becomes of the delivery."""
+def judge(hook: Hook, claim: Claim, result: Result, now: datetime, overtaken: str | None = None) -> Outcome:
+    """What becomes of the delivery. `overtaken`: why it was told to make way for a newer one."""
+    if overtaken is not None and result.ending == "interrupted":
+        return Outcome("superseded", "interrupted", overtaken, output=result.output, progress=result.progress)
     follows = tries.after(
         result.ending,
         result.reason,

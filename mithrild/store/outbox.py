@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, true, update
 
 from mithrild.fleet.matching import too_little
 from mithrild.fleet.routing import HookRule, quiet
@@ -72,33 +72,37 @@ def claim(
     now: datetime,
     rule: HookRule | None = None,
     gather: bool = False,
+    in_line: bool = False,
+    urgent: bool = False,
 ) -> list[Claim]:
     """Takes up to `free` due deliveries of a lane, those with the nearest deadline first, and rehearsals last.
 
     On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice, or with less
     time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
     quiet hours. What a person asked for is tried all the same. With `gather` each takes along what tells the same of
-    other nodes of its bid, due or still waiting for just that.
+    other nodes of its bid, due or still waiting for just that. With `in_line` deliveries come in the order of their
+    events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for.
     """
+    due = partial(_due, lane, in_line=in_line, urgent=urgent)
     take = partial(_take_or_put_aside, max_age=max_age, rule=rule, run=run, now=now)
     taken: list[Claim] = []
     with database.write() as connection:
         while len(taken) < free:
             left = free - len(taken)
-            rows = connection.execute(_due(lane, now).limit(1 if gather else left)).mappings().all()
+            rows = connection.execute(due(now).limit(1 if gather else left)).mappings().all()
             if not rows:
                 break
             claims = take(connection, rows)
             if gather and claims and rows[0]["bid"] is not None:
-                kin = connection.execute(_kin(lane, rows[0], now)).mappings().all()
+                kin = connection.execute(_kin(due(now + GATHERED_WITHIN), rows[0])).mappings().all()
                 claims = [replace(claims[0], together=tuple(take(connection, kin)))]
             taken += claims
     return taken
 
 
-def _kin(lane: Lane, row: RowMapping, now: datetime) -> Any:
+def _kin(due: Any, row: RowMapping) -> Any:
     """What tells the same as this delivery, of other nodes of its bid."""
-    return _due(lane, now + GATHERED_WITHIN).where(
+    return due.where(
         _transitions.c.bid == row["bid"],
         _events.c.type == row["type"],
         _deliveries.c.rehearsal.is_not_distinct_from(row["rehearsal"]),
@@ -126,25 +130,30 @@ def _take_or_put_aside(
     return taken
 
 
-def _due(lane: Lane, now: datetime) -> Any:
+def _due(lane: Lane, now: datetime, *, in_line: bool, urgent: bool) -> Any:
     mine, other = _deliveries, _deliveries.alias("other")
     attempted = select(_attempts.c.delivery).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()
     # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
     # at most, nor what waits for another try, whose gaps are never longer than LONGEST_GAP.
     never_tried = and_(mine.c.attempts == 0, mine.c.next_at > now + GATHERED_WITHIN)
     is_due = or_(mine.c.next_at <= now, mine.c.next_at > now + LONGEST_GAP, never_tried)
+    # Where an older one may itself be held up (in a line, or since its target is left alone), a notice waits for none
+    # that is not a notice too: its time would run out.
+    held_up = other.c.notice.is_not(None) if in_line or urgent else true()
     earlier = and_(
         other.c.state == "pending",
         other.c.sequence < mine.c.sequence,
-        or_(_notices.c.sequence.is_(None), other.c.next_at <= now),
+        or_(_notices.c.sequence.is_(None), and_(other.c.next_at <= now, held_up)),
     )
     in_the_way = (
         select(1)
-        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action, other.c.subject == mine.c.subject)
+        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action)
+        .where(true() if in_line else other.c.subject == mine.c.subject)
         .where(or_(other.c.state == "running", earlier))
         .correlate(mine, _notices)
         .exists()
     )
+    by_deadline = () if in_line else (_notices.c.deadline.is_(None), _notices.c.deadline)
     return (
         select(
             mine,
@@ -164,7 +173,8 @@ def _due(lane: Lane, now: datetime) -> Any:
             .join(_notices, _notices.c.sequence == mine.c.notice, isouter=True)
         )
         .where(mine.c.hook == lane[0], mine.c.action == lane[1], mine.c.state == "pending", is_due, ~in_the_way)
-        .order_by(mine.c.rehearsal.is_not(None), _notices.c.deadline.is_(None), _notices.c.deadline, mine.c.sequence)
+        .where(or_(_notices.c.sequence.is_not(None), mine.c.by_hand.is_(True)) if urgent else true())
+        .order_by(mine.c.rehearsal.is_not(None), *by_deadline, mine.c.sequence)
     )
 
 

@@ -212,6 +212,7 @@ IN_FILE: list[tuple[str, str]] = [
     (hook(timeout='"2d"'), 'hook "h": timeout: 2d is outside 100ms to 1d'),
     (hook(max_age="600"), 'hook "h": max_age: must be a duration in quotes'),
     (hook(max_parallel="0"), 'hook "h": max_parallel: must be at least 1'),
+    (hook(mode='"serial"'), "hook \"h\": mode: must be 'parallel', 'queue', 'restart' or 'single'"),
     (hook(tries="101"), 'hook "h": tries: must be at most 100'),
     (hook() + hook() + hook(name='"i"'), 'hook "h": name: 2 hooks have this name; give each its own'),
     ("x = \n", "not valid TOML: Invalid value (at line 1, column 5)"),

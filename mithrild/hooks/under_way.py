@@ -1,0 +1,47 @@
+"""The tries that are under way: how many in each lane, and how each is told to come to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mithrild.store.outbox import Lane
+
+
+class Try:
+    """`stop` is set for its end at once; `overtaken` says why, where it is not the end of the daemon."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.overtaken: str | None = None
+
+
+class UnderWay:
+    def __init__(self) -> None:
+        self._of: dict[Lane, dict[str, tuple[Try, asyncio.Task[None]]]] = {}
+
+    def begin(self, lane: Lane, id: str, work: Callable[[Try], Coroutine[Any, Any, None]]) -> None:
+        one = Try()
+        task = asyncio.create_task(work(one), name=id)
+        of_lane = self._of.setdefault(lane, {})
+        of_lane[id] = (one, task)
+        task.add_done_callback(lambda _: of_lane.pop(id, None))
+
+    def count(self, lane: Lane) -> int:
+        return len(self._of.get(lane, ()))
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return [task for of_lane in self._of.values() for _, task in of_lane.values()]
+
+    def overtake(self, lane: Lane, id: str, why: str) -> None:
+        """Ends a try for something newer. One that has just ended needs no ending."""
+        one, _ = self._of.get(lane, {}).get(id, (None, None))
+        if one is not None and not one.stop.is_set():
+            one.overtaken = why
+            one.stop.set()
+
+    def stop(self) -> None:
+        for of_lane in self._of.values():
+            for one, _ in of_lane.values():
+                one.stop.set()
