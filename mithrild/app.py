@@ -35,6 +35,7 @@ from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.marketplace.transport import Tickets
 from mithrild.store.database import Database
+from mithrild.store.latency import Latencies
 from mithrild.watcher.archive import Archive
 from mithrild.watcher.cadence import Cadence
 from mithrild.watcher.desk import Desk
@@ -153,6 +154,7 @@ class App:
             ),
             archive=Archive(marketplace, self._budget, watch.health, self._clock),
             upkeep=upkeep,
+            latencies=Latencies(database, self._clock),
             daemon=lambda: self._facts(bound),
         )
         server = make_server(build(parts))
@@ -283,6 +285,7 @@ class App:
             "requests": {
                 "requests_last_minute": self._budget.spent(),
                 "request_cap": self._budget.cap,
+                "requests_by": self._budget.spent_by(),
             },
         }
 

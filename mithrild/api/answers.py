@@ -23,6 +23,7 @@ from mithrild.fleet.event import stamp
 from mithrild.health import Health
 from mithrild.store import read
 from mithrild.store.database import Database
+from mithrild.store.latency import Latencies
 
 Json = dict[str, Any]
 
@@ -81,6 +82,7 @@ class Parts:
     desk: Desk
     archive: Archive
     upkeep: Upkeep
+    latencies: Latencies
     daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mithrild.api import backups
+from mithrild.api import backups, watching
 from mithrild.api.answers import Json, Parts, answer, freshness
 from mithrild.fleet.event import stamp
 from mithrild.store import outbox, read
@@ -80,12 +80,10 @@ def show_status(parts: Parts, request: Request) -> Response:
                 }
                 for row in projects
             ],
-            "polling": {
-                "interval_seconds": health.interval,
-                "polls": health.polls,
-                "discarded": health.discarded,
-                **daemon.pop("requests"),
-            },
+            "polling": watching.polling(parts, daemon.pop("requests")),
+            "auctions": watching.auctions(parts),
+            "clock": watching.clock(health),
+            "latency": watching.latency(parts.latencies.latest()),
             "prices": {"last_change_at": stamp(market)},
             "set_aside": {"items": health.set_aside, "last": health.last_set_aside},
             "fleet": fleet,

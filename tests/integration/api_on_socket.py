@@ -23,6 +23,7 @@ from mithrild.config import Config, load
 from mithrild.fleet.model import Listing
 from mithrild.health import Health
 from mithrild.store.database import Database
+from mithrild.store.latency import Latencies
 from mithrild.watcher.upkeep import Upkeep
 from mithrild.wire import SOCKET_NAME
 from tests.integration.store_builders import CAP, HandClock, opened
@@ -116,6 +117,7 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             desk=api.desk,
             archive=api.archive,
             upkeep=api.upkeep,
+            latencies=Latencies(database, api.clock),
             daemon=lambda: daemon_facts(bound.path),
         )
         server = make_server(build(parts))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mithrild import __version__
+from mithrild.fleet.auction_clock import Rhythm
 from mithrild.fleet.model import Project
 from mithrild.store import engine, outbox
 from mithrild.store.inventory import keep_prices, keep_projects
@@ -38,6 +40,8 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
         api.database.claim_for("https://api.example.org", "org_1")
         api.health.polls, api.health.discarded, api.health.key = 7, 1, "ok"
         api.health.put_aside(["bid_7: no status"])
+        api.health.pace, api.health.ahead = "changing", timedelta(minutes=10)
+        api.health.rhythm = Rhythm(120.0, at(600 + 3).timestamp(), agreeing=5)  # by the marketplace's clock
         keep_prices(api.database, [an_auction()], at(30))
         machines = [an_instance(), an_instance("inst_2", TERMINATED)]
         keep(api.database, poll(0, a_bid(), a_bid("bid_0", "Terminated"), *machines))
@@ -45,6 +49,7 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
         (one,) = outbox.claim(api.database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(70))
         outbox.settle(api.database, one, Outcome("failed", "failed", "exit code 3"), run="run_1", now=at(71))
         api.clock.turn_to(62)
+        api.health.recent.append(api.clock.monotonic())
         answer = await api.get("/status")
         newest = sql(api.database, "SELECT max(sequence) FROM events")[0][0]
         hooks = {hook.pop("name"): hook for hook in answer.pop("hooks")}
@@ -96,6 +101,23 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
                 "discarded": 1,
                 "requests_last_minute": 12,
                 "request_cap": 300,
+                "pace": "changing",
+                "polls_last_minute": 1,
+            },
+            "auctions": {
+                "period_seconds": 120.0,
+                "last_at": "2026-11-23T12:00:03Z",
+                "next_at": "2026-11-23T12:02:03Z",
+                "agreeing": 5,
+            },
+            "clock": {"ahead_seconds": 600.0},
+            "latency": {
+                "as_of": "2026-11-23T12:01:02Z",
+                "span_seconds": 86400.0,
+                "seen": None,
+                "unseen": 4,
+                "hooks": {"count": 1, "p50": 9.0, "p95": 9.0, "worst": 9.0},
+                "least_left_seconds": 291.0,
             },
             "prices": {"last_change_at": "2026-11-23T12:00:30Z"},
             "set_aside": {"items": 1, "last": "bid_7: no status"},

@@ -254,6 +254,41 @@ def test_daemon_status(daemon: FakeDaemon) -> None:
     assert json.loads(ml(daemon.env(), "daemon", "status", "--json").out) == told
 
 
+def test_daemon_status_tells_how_often_it_looks_and_how_late_it_sees(daemon: FakeDaemon) -> None:
+    def lines(**changes: Any) -> dict[str, str]:
+        daemon.answers["/v1/status"] = answer(status(**changes))
+        shown = ml(daemon.env(), "daemon", "status").out.splitlines()
+        return {line[:12].strip(): line[12:].strip() for line in shown}
+
+    quiet = lines()
+    assert quiet["polling"] == "every 5 s (something changes), 2 polls in the last minute, 120 in all, 1 not believed"
+    assert quiet["requests"] == "14 of at most 300 in the last minute: polls 11, prices 2, commands 1"
+    assert quiet["auctions"] == "it is not known yet when they are"
+    assert "clocks" not in quiet
+    assert quiet["seen"] == "no step that the marketplace has timed in the last day"
+    assert quiet["hooks began"] == "none in the last day"
+    told = lines(
+        auctions={"period_seconds": 119.98, "next_at": ago(minutes=-1), "last_at": ago(minutes=1), "agreeing": 5},
+        clock={"ahead_seconds": -600.2},
+        latency={
+            "seen": {"count": 214, "p50": 1.13, "p95": 2.4, "worst": 75.0},
+            "unseen": 12,
+            "hooks": {"count": 7, "p50": 1.3, "p95": 2.6, "worst": 3.0},
+            "least_left_seconds": 291.0,
+        },
+    )
+    assert told["auctions"].startswith("every 120 s, the next at ")
+    assert told["clocks"] == "the marketplace's is 10m00s behind ours"
+    assert told["seen"] == (
+        "1.1 s after the fact, 95 % within 2.4 s, 1m15s at worst (214 in the last day); 12 never seen as they happened"
+    )
+    assert told["hooks began"] == (
+        "1.3 s after the fact, 95 % within 2.6 s, 3.0 s at worst (7 in the last day); "
+        "with 4m51s left of a notice at the least"
+    )
+    assert lines(clock={"ahead_seconds": 0.4})["clocks"] == "the marketplace's and ours agree"
+
+
 def test_version_tells_both_and_a_difference(daemon: FakeDaemon) -> None:
     daemon.answers["/v1/status"] = answer(status(version=__version__))
     done = ml(daemon.env(), "--version")

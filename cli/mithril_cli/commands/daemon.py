@@ -5,7 +5,7 @@ from __future__ import annotations
 from mithril_cli import answers, client, output, times
 from mithril_cli.bidview import facts
 from mithril_cli.command import JSON, Command
-from mithril_cli.daemon import upkeep
+from mithril_cli.daemon import upkeep, watching
 from mithril_cli.table import Column, render
 from mithrild import wire
 
@@ -57,7 +57,7 @@ def _facts(status: Object, now: float) -> list[tuple[str, str]]:
         ("marketplace", _marketplace(answers.part(status, "marketplace"), now)),
         ("fleet", f"{answers.words(fleet.get('bids'))} bids, {answers.words(fleet.get('instances'))} instances"),
         ("as of", _freshness(answers.part(status, "freshness"), now)),
-        ("polling", _polling(answers.part(status, "polling"))),
+        *watching.facts(status, now),
         ("projects", _projects(status)),
     ]
     aside = answers.part(status, "set_aside")
@@ -96,15 +96,6 @@ def _freshness(freshness: Object, now: float) -> str:
         return "no complete poll yet"
     age = f"{times.duration(seconds)} ago" if seconds is not None else "by a clock that was ahead of this one"
     return f"{times.local(at, now)}, {age}"
-
-
-def _polling(polling: Object) -> str:
-    interval = answers.number(polling.get("interval_seconds"))
-    every = f"every {interval:g} s" if interval is not None else "not yet"
-    polls, discarded, requests, cap = (
-        answers.words(polling.get(key)) for key in ("polls", "discarded", "requests_last_minute", "request_cap")
-    )
-    return f"{every}, {polls} polls, {discarded} not believed, {requests} of at most {cap} requests in the last minute"
 
 
 def _projects(status: Object) -> str:
