@@ -156,6 +156,8 @@ class App:
             upkeep=upkeep,
             latencies=Latencies(database, self._clock),
             daemon=lambda: self._facts(bound),
+            host=socket.gethostname(),
+            wake=on_commit,
         )
         server = make_server(build(parts))
         watch.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -84,6 +84,8 @@ class Parts:
     upkeep: Upkeep
     latencies: Latencies
     daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
+    host: str = "localhost"  # in the source of the events that are made here
+    wake: Callable[[], None] = lambda: None  # to be called after a commit that queued something
 
 
 def answer(body: Json, status: int = 200) -> Response:
@@ -134,3 +136,14 @@ def whole_number(request: Request, name: str, *, least: int, most: int) -> int |
     if not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER or not least <= int(text) <= most:
         raise Refusal("bad_request", f"{name} must be a whole number from {least} to {most}, not {text[:40]!r}")
     return int(text)
+
+
+def moment(text: str | None, name: str) -> datetime | None:
+    """A time in a query, in UTC where it names no zone."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Refusal("bad_request", f"{name} must be a time such as 2026-11-23T14:02:11Z, not {text[:40]!r}") from None

@@ -105,7 +105,7 @@ async def find(parts: Parts, request: Request) -> Found:
     there is no such bid, and nobody does.
     """
     wanted = request.path_params["bid"]
-    held, projects = await asyncio.to_thread(_held, parts, request, wanted)
+    held, projects = await asyncio.to_thread(held_bid, parts, request, wanted)
     if held is not None:
         return Found(held, recorded=True)
     try:
@@ -162,7 +162,7 @@ def _projects(parts: Parts, request: Request) -> list[str]:
         return fleet.projects_in_scope(connection, parts, request)
 
 
-def _held(parts: Parts, request: Request, wanted: str) -> tuple[Record[Bid] | None, list[str]]:
+def held_bid(parts: Parts, request: Request, wanted: str) -> tuple[Record[Bid] | None, list[str]]:
     """The bid that the record has, and where else to look for one."""
     with parts.database.read() as connection:
         projects = fleet.projects_in_scope(connection, parts, request)

@@ -1,10 +1,9 @@
-"""/v1/events, /v1/events/stream and /v1/deliveries."""
+"""/v1/events and /v1/events/stream. What was only imagined, in a test or a drill, is shown to who asks for it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -13,9 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from mithrild import __version__
 from mithrild.api import fleet
-from mithrild.api.answers import LONGEST_NUMBER, Parts, Refusal, answer, freshness, whole_number
-from mithrild.fleet.event import sequence_of, stamp
-from mithrild.store import outbox, read
+from mithrild.api.answers import LONGEST_NUMBER, Parts, Refusal, answer, freshness, moment, whole_number
+from mithrild.fleet.event import sequence_of
+from mithrild.store import read
 from mithrild.store.reach import reach
 
 DEFAULT_LIMIT = 100
@@ -26,12 +25,19 @@ def list_events(parts: Parts, request: Request) -> Response:
     limit = whole_number(request, "limit", least=1, most=MOST) or DEFAULT_LIMIT
     with parts.database.read() as connection:
         after = _cursor(connection, parts, request.query_params.get("after"))
-        since = _since(request.query_params.get("since"))
+        since = moment(request.query_params.get("since"), "since")
         patterns = request.query_params.getlist("type")
         project = fleet.scope(connection, parts, request)
         bid = _bid(connection, project, request.query_params.get("bid"))
         rows = read.events(
-            connection, after=after, since=since, patterns=patterns, project=project, bid=bid, limit=limit
+            connection,
+            after=after,
+            since=since,
+            patterns=patterns,
+            project=project,
+            bid=bid,
+            limit=limit,
+            imagined=_imagined(request),
         )
         oldest, _ = read.bounds(connection)
         fresh = freshness(connection, parts)
@@ -70,7 +76,9 @@ async def stream_events(parts: Parts, scope: Scope, receive: Receive, send: Send
 
     await write(b": connected\n\n")
     patterns = request.query_params.getlist("type")
-    following = asyncio.create_task(parts.feed.follow(after, patterns, project, bid, write))
+    following = asyncio.create_task(
+        parts.feed.follow(after, patterns, project, bid, write, imagined=_imagined(request))
+    )
     gone = asyncio.create_task(until_gone())
     try:
         await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -84,38 +92,9 @@ async def stream_events(parts: Parts, scope: Scope, receive: Receive, send: Send
         await asyncio.gather(following, gone, return_exceptions=True)
 
 
-def list_deliveries(parts: Parts, request: Request) -> Response:
-    limit = whole_number(request, "limit", least=1, most=MOST) or DEFAULT_LIMIT
-    asked = {name: request.query_params.get(name) or None for name in ("hook", "event", "state")}
-    # What a hook printed is up to 64 KiB: of ten thousand deliveries that would not be an answer any more.
-    with_output = asked["event"] is not None or request.query_params.get("output") == "1"
-    with parts.database.read() as connection:
-        rows = outbox.listing(connection, **asked, limit=min(limit, 100) if with_output else limit)
-    shown = []
-    for row in rows:
-        bid = json.loads(row["body"])["data"]["bid"]
-        shown.append(
-            {
-                "id": row["id"],
-                "event": row["event"],
-                "sequence": row["sequence"],
-                "type": row["type"],
-                "hook": row["hook"],
-                "action": row["action"],
-                "state": row["state"],
-                "attempts": row["attempts"],
-                "subject": row["subject"],
-                "bid_name": bid["name"] if bid else None,
-                "created_at": stamp(row["created_at"]),
-                "next_at": stamp(row["next_at"]),
-                "finished_at": stamp(row["finished_at"]),
-                "reason": row["reason"],
-                "exit_code": row["exit_code"],
-                # Null output of some bytes is output that is no longer kept.
-                **({name: row[name] for name in ("output", "output_bytes")} if with_output else {}),
-            }
-        )
-    return answer({"deliveries": shown})
+def _imagined(request: Request) -> bool:
+    """A program that acts on what the feed says must not act on a rehearsal, unless it asked for those."""
+    return request.query_params.get("simulated") == "1"
 
 
 def _cursor(connection: Connection, parts: Parts, asked: str | None) -> int | None:
@@ -136,16 +115,6 @@ def _cursor(connection: Connection, parts: Parts, asked: str | None) -> int | No
     if number and number < reach(connection).through:
         raise Refusal("cursor_gone", f"the events after {number} are no longer kept", oldest=oldest)
     return number
-
-
-def _since(asked: str | None) -> datetime | None:
-    if not asked:
-        return None
-    try:
-        moment = datetime.fromisoformat(asked)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Refusal("bad_request", f"since must be a time such as 2026-11-23T14:02:11Z, not {asked[:40]!r}") from None
 
 
 def _bid(connection: Connection, project: str | None, asked: str | None) -> str | None:

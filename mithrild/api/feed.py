@@ -34,14 +34,23 @@ class Feed:
         self._closed = True
         self.wake()
 
-    async def follow(self, after: int, patterns: list[str], project: str | None, bid: str | None, send: Send) -> None:
+    async def follow(
+        self,
+        after: int,
+        patterns: list[str],
+        project: str | None,
+        bid: str | None,
+        send: Send,
+        *,
+        imagined: bool = False,
+    ) -> None:
         """Sends events from a cursor on, as server-sent events, until the feed closes or the follower stalls."""
         cursor = after
         clock = asyncio.get_running_loop().time
         written = clock()
         while not self._closed:
             news = self._news
-            rows, cursor = await asyncio.to_thread(self._read, cursor, patterns, project, bid)
+            rows, cursor = await asyncio.to_thread(self._read, cursor, patterns, project, bid, imagined)
             if rows:
                 await self._write(send, "".join(_block(id, type, body) for _, id, type, body in rows))
                 written = clock()
@@ -57,11 +66,19 @@ class Feed:
         await asyncio.wait_for(send(text.encode()), STALLED)
 
     def _read(
-        self, after: int, patterns: list[str], project: str | None, bid: str | None
+        self, after: int, patterns: list[str], project: str | None, bid: str | None, imagined: bool
     ) -> tuple[list[tuple[int, str, str, str]], int]:
         """The next rows, and the cursor behind them: behind everything that the filter left out, too."""
         with self._database.read() as connection:
-            rows = read.events(connection, after=after, patterns=patterns, project=project, bid=bid, limit=BATCH)
+            rows = read.events(
+                connection,
+                after=after,
+                patterns=patterns,
+                project=project,
+                bid=bid,
+                limit=BATCH,
+                imagined=imagined,
+            )
             return rows, rows[-1][0] if rows else max(after, read.last_sequence(connection))
 
 

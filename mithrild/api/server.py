@@ -16,7 +16,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mithrild.api import backups, bids, clusters, events, fleet, inventory, status, writes
+from mithrild.api import (
+    backups,
+    bids,
+    clusters,
+    deliveries,
+    events,
+    explaining,
+    fleet,
+    hooks,
+    inventory,
+    rehearsals,
+    replaying,
+    silences,
+    status,
+    writes,
+)
 from mithrild.api.answers import Parts, Refusal, answer, of_marketplace, refuse
 from mithrild.api.peer import PeerCheckedProtocol
 from mithrild.api.socket import BoundSocket
@@ -30,10 +45,15 @@ READS: dict[str, Callable[[Parts, Request], Response]] = {
     "/types": inventory.list_types,
     "/clusters": clusters.list_clusters,
     "/events": events.list_events,
-    "/deliveries": events.list_deliveries,
+    "/events/{event}/explain": explaining.explain_event,
+    "/explain": explaining.explain_imagined,
+    "/deliveries": deliveries.list_deliveries,
+    "/deliveries/{delivery}": deliveries.show_delivery,
+    "/hooks": hooks.list_hooks,
+    "/silences": silences.list_silences,
     "/backups": backups.list_backups,
 }
-# These may ask the marketplace, and wait for it.
+# These change something, or may ask the marketplace and wait for it.
 QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]] = {
     ("GET", "/bids"): bids.list_bids,
     ("GET", "/bids/{bid:name}/history"): bids.show_history,
@@ -44,6 +64,15 @@ QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]
     ("POST", "/backups"): backups.make_backup,
     ("GET", "/clusters/{cluster:name}"): clusters.show_cluster,
     ("GET", "/ssh-keys"): inventory.list_ssh_keys,
+    ("POST", "/deliveries/retry"): deliveries.retry,
+    ("POST", "/events/{event}/replay"): replaying.replay,
+    ("POST", "/hooks/{hook}/test"): rehearsals.test_hook,
+    ("POST", "/hooks/{hook}/enable"): hooks.enable_hook,
+    ("POST", "/silences"): silences.begin_silence,
+    ("DELETE", "/silences/{which:name}"): silences.end_silence,
+    ("POST", "/drills"): rehearsals.begin_drill,
+    ("POST", "/drills/{drill}/end"): rehearsals.end_drill,
+    ("DELETE", "/drills/{drill}"): rehearsals.interrupt_drill,
 }
 
 

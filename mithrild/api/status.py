@@ -8,7 +8,7 @@ from starlette.responses import Response
 from mithrild.api import backups, watching
 from mithrild.api.answers import Json, Parts, answer, freshness
 from mithrild.fleet.event import stamp
-from mithrild.store import outbox, read
+from mithrild.store import deliveries, read
 from mithrild.store.engine import SCHEMA
 from mithrild.wire import API_VERSION
 
@@ -19,8 +19,11 @@ def show_status(parts: Parts, request: Request) -> Response:
     with parts.database.read() as connection:
         oldest, newest = read.bounds(connection)
         fleet = read.live_counts(connection)
-        tally = outbox.tally(connection)
-        latest = {hook.name: outbox.listing(connection, hook=hook.name, limit=1) for hook in config.hooks}
+        tally = deliveries.tally(connection)
+        latest = {
+            hook.name: deliveries.listing(connection, hook=hook.name, rehearsals=False, limit=1)
+            for hook in config.hooks
+        }
         projects = read.projects(connection)
         fresh = freshness(connection, parts)
         market = read.market_age(connection)

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mithrild.api import bids, fleet
 from mithrild.api.answers import Json, Parts, Refusal, answer
+from mithrild.api.bodies import Body, Word, read
 from mithrild.fleet import order as orders
 from mithrild.fleet.model import Bid, Record
 from mithrild.fleet.order import Plan, Wish
 from mithrild.fleet.price import dollars
 
-# What people may well type, in words of ours.
-_FAULTS = {
-    "string_too_short": "it is empty",
-    "string_too_long": "it is longer than {max_length} characters",
-    "less_than_equal": "it is more than {le}",
-}
-LONGEST_BODY = 1024 * 1024  # bytes: a startup script, and room
-Word = Annotated[str, Field(min_length=1, max_length=1000)]
 
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class PlaceBody(_Body):
+class PlaceBody(Body):
     """A bid in the words of a person; with `dry_run` it is only checked."""
 
     name: Word
@@ -38,26 +26,23 @@ class PlaceBody(_Body):
     region: Word
     limit_price: Word
     quantity: int = Field(default=1, ge=1, le=orders.MOST_INSTANCES)
-    ssh_keys: list[Word] = []
-    public_keys: list[Annotated[str, Field(max_length=20_000)]] = []
-    volumes: list[Word] = []
+    ssh_keys: list[Word] = Field(default=[])
+    public_keys: list[Annotated[str, Field(max_length=20_000)]] = Field(default=[])
+    volumes: list[Word] = Field(default=[])
     kubernetes_cluster: Word | None = None
     startup_script: str | None = None
     dry_run: bool = False
 
 
-class ChangeBody(_Body):
+class ChangeBody(Body):
     limit_price: Word | None = None
     paused: bool | None = None
-
-
-Body = TypeVar("Body", bound=_Body)
 
 
 async def place_bid(parts: Parts, request: Request) -> Response:
     """{"bid", "warnings", "adopted"}; or {"plan", "warnings"} for a dry run. `adopted`: its answer was lost, and the
     bid was found by its name."""
-    body = await _read(request, PlaceBody)
+    body = await read(request, PlaceBody)
     project = await asyncio.to_thread(_project, parts, request)
     plan = await parts.desk.plan(
         Wish(
@@ -83,7 +68,7 @@ async def place_bid(parts: Parts, request: Request) -> Response:
 
 
 async def change_bid(parts: Parts, request: Request) -> Response:
-    body = await _read(request, ChangeBody)
+    body = await read(request, ChangeBody)
     limit_cents = None if body.limit_price is None else orders.limit(body.limit_price)
     if limit_cents is None and body.paused is None:
         raise Refusal("bad_request", "nothing to change: give limit_price, paused or both")
@@ -96,22 +81,6 @@ async def cancel_bid(parts: Parts, request: Request) -> Response:
     held = await _live(parts, request)
     bid = await parts.desk.cancel(held)
     return answer({"bid": await asyncio.to_thread(_view, parts, bid)})
-
-
-async def _read(request: Request, model: type[Body]) -> Body:
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LONGEST_BODY:
-            raise Refusal("bad_request", f"the request is longer than {LONGEST_BODY >> 20} MiB")
-    try:
-        return model.model_validate_json(bytes(content))
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        wrong = _FAULTS.get(fault["type"])
-        said = wrong.format(**fault.get("ctx", {})) if wrong else fault["msg"]
-        raise Refusal("bad_request", f"{where}: {said}" if where else said) from None
 
 
 def _project(parts: Parts, request: Request) -> str:

@@ -19,7 +19,7 @@ from mithrild.config import notifying
 from mithrild.config.actions import Notify, Run, Ssh, Webhook, a_list, notify_faults
 from mithrild.config.addresses import Address, Table
 from mithrild.config.durations import Age, Timeout
-from mithrild.config.filters import Match, check_on, check_pattern, counts_notices, not_empty, remarks
+from mithrild.config.filters import Match, Quiet, check_on, check_pattern, counts_notices, not_empty, remarks
 from mithrild.config.programs import program_faults, program_remarks
 from mithrild.config.secrets import check_variable
 from mithrild.fleet import routing
@@ -55,6 +55,7 @@ class Hook(Table):
     ]
     match: Match = Field(default_factory=Match)
     when: Literal["first"] | None = None
+    quiet: Quiet = None
     run: Run | None = None
     webhook: Webhook | None = None
     notify: Notify | None = None
@@ -72,6 +73,8 @@ class Hook(Table):
             raise ValueError(never)
         if self.when is not None and not counts_notices(self.on):
             raise ValueError('when: "first" counts notices, and no event of `on` belongs to one')
+        if self.quiet is not None and self.notify is None:
+            raise ValueError("quiet: holds back notify alone, and this hook has none")
         return self
 
     @property
@@ -104,13 +107,20 @@ class Hook(Table):
 
     def mark(self, action: str) -> str:
         """Tells one definition of an action from another, and nothing of what is in it."""
-        definition = self.model_dump()[action.partition("-")[0]]
+        kind = action.partition("-")[0]
+        definition = self.model_dump(include={kind})[kind]
         written = json.dumps(definition, default=SecretStr.get_secret_value)
         return sha256(written.encode()).hexdigest()[:16]
 
     def rule(self) -> routing.HookRule:
         return routing.HookRule(
-            self.name, self.on, self.match.asked(), self.max_age, self.actions, first=self.when == "first"
+            self.name,
+            self.on,
+            self.match.asked(),
+            self.max_age,
+            self.actions,
+            first=self.when == "first",
+            quiet=self.quiet,
         )
 
     def located(self, home: Path, folder: Path, env: Mapping[str, str]) -> Hook:

@@ -124,5 +124,5 @@ def _silenced(facts: Facts, rule: HookRule, outlook: Outlook) -> str | None:
 
 def _taken(facts: Facts, rule: HookRule, outlook: Outlook) -> str | None:
     if rule.first and is_of_a_notice(facts.type) and (event := outlook.taken.get(rule.name)) is not None:
-        return f'when = "first": {event} of the same notice came before it'
+        return f'when = "first": {event} came before it'
     return None

@@ -46,5 +46,9 @@ class QuietHours:
         return wall >= self.begin or wall < self.end
 
     @property
+    def written(self) -> str:
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}" + (f" {self.zone}" if self.zone else "")
+
+    @property
     def reason(self) -> str:
-        return f"quiet hours, {self.begin:%H:%M}-{self.end:%H:%M}"
+        return f"quiet hours, {self.written}"

@@ -28,7 +28,7 @@ from mithrild.hooks.survivors import end_survivors
 from mithrild.hooks.under_way import Try, UnderWay
 from mithrild.logs import Trouble
 from mithrild.store import lanes as queueing
-from mithrild.store import outbox, switches
+from mithrild.store import outbox, rehearsals, switches
 from mithrild.store.database import Database
 from mithrild.store.news import Press, Write
 from mithrild.store.outbox import Claim, Lane, Outcome
@@ -70,15 +70,18 @@ class Dispatcher:
         self._wanted.set()
 
     async def recover(self) -> None:
-        """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases."""
+        """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases. Drills and
+        tests that it had begun do not go on."""
         lost = await asyncio.to_thread(outbox.unfinished_leases, self._database)
-        if not lost:
-            return
-        ended = await end_survivors(lost)
-        if ended:
-            logger.warning("{} processes of hooks had survived the last daemon and were ended", sum(ended.values()))
-        await asyncio.to_thread(outbox.void_leases, self._database, self._clock.now())
-        logger.info("{} deliveries were under way when the last daemon ended; they run again", len(lost))
+        if lost:
+            ended = await end_survivors(lost)
+            if ended:
+                logger.warning("{} processes of hooks had survived the last daemon and were ended", sum(ended.values()))
+            await asyncio.to_thread(outbox.void_leases, self._database, self._clock.now())
+            logger.info("{} deliveries were under way when the last daemon ended", len(lost))
+        rehearsed = await asyncio.to_thread(rehearsals.end_all, self._database, self._clock.now())
+        if rehearsed:
+            logger.warning("{} deliveries of drills or tests were interrupted; they do not run again", rehearsed)
 
     async def serve(self) -> None:
         """Until `stop`. A disk that refuses is waited for: nothing is started that could not be claimed."""

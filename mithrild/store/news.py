@@ -14,6 +14,7 @@ from typing import Literal
 from sqlalchemy import Connection, select
 
 from mithrild.fleet.event import HookNews, Surroundings, group_by_bid
+from mithrild.fleet.imagined import mark
 from mithrild.fleet.model import Fleet, Transition
 from mithrild.fleet.routing import HookRule
 from mithrild.store import read
@@ -48,7 +49,7 @@ def of_hook(press: Press, claim: Claim, word: Word, reason: str) -> Write:
     told = event["data"]
     step = Transition(
         kind="hook",
-        subject=claim.hook,
+        subject=claim.hook if claim.rehearsal is None else mark(claim.rehearsal, claim.hook),
         project=told["project"],
         bid=None,
         aspect="status",

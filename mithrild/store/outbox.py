@@ -45,6 +45,7 @@ class Claim:
     deadline: datetime | None
     progress: str | None = None  # what a former try left to be known
     together: tuple[Claim, ...] = ()  # what goes out in the same message, and is settled with it
+    rehearsal: str | None = None  # the test or drill that it belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,7 @@ def _take(connection: Connection, row: RowMapping, run: str, now: datetime) -> C
         body=row["body"],
         deadline=row["deadline"],
         progress=row["progress"],
+        rehearsal=row["rehearsal"],
     )
 
 
@@ -263,7 +265,7 @@ def _settle(connection: Connection, claim: Claim, outcome: Outcome, run: str, no
         over = connection.execute(
             select(_notices.c.ended_how)
             .join(_deliveries, _deliveries.c.notice == _notices.c.sequence)
-            .where(_deliveries.c.id == claim.id, _notices.c.ended_at.is_not(None))
+            .where(_deliveries.c.id == claim.id, _notices.c.ended_at.is_not(None), ~_deliveries.c.by_hand)
         ).scalar()
         if over is not None:
             state, reason, next_at = "superseded", f"the notice is over: {over}", None
@@ -305,7 +307,7 @@ def void_leases(database: Database, now: datetime) -> None:
         ended_how = select(_notices.c.ended_how).where(over).correlate(_deliveries)
         connection.execute(
             update(_deliveries)
-            .where(_deliveries.c.state == "pending", ended_how.exists())
+            .where(_deliveries.c.state == "pending", ~_deliveries.c.by_hand, ended_how.exists())
             .values(
                 state="superseded",
                 finished_at=now,
@@ -340,58 +342,3 @@ def next_due(database: Database, after: datetime) -> datetime | None:
             _deliveries.c.state == "pending", _deliveries.c.next_at > after
         )
         return connection.execute(query).scalar()
-
-
-def listing(
-    connection: Connection,
-    *,
-    hook: str | None = None,
-    event: str | None = None,
-    state: str | None = None,
-    limit: int = 100,
-) -> Sequence[RowMapping]:
-    """Deliveries with their last try, the newest first."""
-    # Which they are is settled first, in an index: sorting whole rows, with all their text, would take seconds.
-    order = (_deliveries.c.sequence.desc(), _deliveries.c.hook)
-    chosen = select(_deliveries.c.id).order_by(*order).limit(limit)
-    its_sequence = select(_events.c.sequence).where(_events.c.id == event).scalar_subquery()
-    filters = (
-        (_deliveries.c.hook == hook, hook),
-        (_deliveries.c.sequence == its_sequence, event),
-        (_deliveries.c.state == state, state),
-    )
-    chosen = chosen.where(*(condition for condition, asked in filters if asked is not None))
-    tries = _attempts.alias("tries")
-    last = select(func.max(tries.c.number)).where(tries.c.delivery == _deliveries.c.id).correlate(_deliveries)
-    query = (
-        select(
-            _deliveries,
-            _events.c.id.label("event"),
-            _events.c.type,
-            _events.c.body,
-            _attempts.c.exit_code,
-            _attempts.c.output,
-            _attempts.c.output_bytes,
-        )
-        .select_from(
-            _deliveries.join(_events, _events.c.sequence == _deliveries.c.sequence).join(
-                _attempts,
-                and_(_attempts.c.delivery == _deliveries.c.id, _attempts.c.number == last.scalar_subquery()),
-                isouter=True,
-            )
-        )
-        .where(_deliveries.c.id.in_(chosen))
-        .order_by(*order)
-    )
-    return connection.execute(query).mappings().all()
-
-
-def tally(connection: Connection) -> dict[str, dict[str, int]]:
-    """How many deliveries of each hook are in each state."""
-    counts: dict[str, dict[str, int]] = {}
-    query = select(_deliveries.c.hook, _deliveries.c.state, func.count()).group_by(
-        _deliveries.c.hook, _deliveries.c.state
-    )
-    for hook, state, count in connection.execute(query):
-        counts.setdefault(hook, {})[state] = count
-    return counts

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, Table, func, or_, select
 
-from mithrild.fleet.model import Auction, Bid, Cluster, Fleet, Instance, InstanceType, Notice, Record, Thing
-from mithrild.store.rows import auction_from, from_row, notice_from
+from mithrild.fleet.imagined import SIGN, mark
+from mithrild.fleet.model import Auction, Bid, Cluster, Fleet, Instance, InstanceType, Notice, Record, Thing, Transition
+from mithrild.store.rows import auction_from, from_row, notice_from, transition_from
 from mithrild.store.tables import (
     BidRow,
     ClusterRow,
@@ -151,7 +153,8 @@ def chunks(fids: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 def open_notices(connection: Connection, project: str | None = None) -> dict[str, Notice]:
-    query = select(_notices).where(_notices.c.ended_at.is_(None))
+    """By subject. What was only imagined is nobody's notice."""
+    query = select(_notices).where(_notices.c.ended_at.is_(None), ~_notices.c.subject.startswith(SIGN))
     if project is not None:
         query = query.where(_notices.c.project == project)
     return {row["subject"]: notice_from(row) for row in connection.execute(query).mappings()}
@@ -268,6 +271,29 @@ def last_sequence(connection: Connection) -> int:
     return int(highest or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event with the step that it tells. `ahead` is the marketplace's clock minus ours at that time."""
+
+    id: str
+    body: str
+    sequence: int
+    step: Transition
+    ahead: timedelta
+
+
+def event(connection: Connection, sequence: int) -> Stored | None:
+    query = (
+        select(_transitions, _events.c.id, _events.c.body)
+        .join(_events, _events.c.sequence == _transitions.c.sequence)
+        .where(_transitions.c.sequence == sequence)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    return Stored(row["id"], row["body"], sequence, transition_from(row), timedelta(seconds=row["ahead_seconds"]))
+
+
 def events(
     connection: Connection,
     *,
@@ -277,12 +303,18 @@ def events(
     project: str | None = None,
     bid: str | None = None,
     limit: int = 100,
+    imagined: bool = False,
 ) -> list[tuple[int, str, str, str]]:
     """(sequence, id, type, body) by sequence: the first ones after a cursor or a time, else the newest.
 
-    `patterns` are event types with `*` and `?`; `since` is compared with the time shown.
+    `patterns` are event types with `*` and `?`; `since` is compared with the time shown. With `imagined`, those of
+    tests and drills too.
     """
-    query = select(_events.c.sequence, _events.c.id, _events.c.type, _events.c.body)
+    query = select(_events.c.sequence, _events.c.id, _events.c.type, _events.c.body).join(
+        _transitions, _transitions.c.sequence == _events.c.sequence
+    )
+    if not imagined:
+        query = query.where(_transitions.c.provenance != "simulated")
     if after is not None:
         query = query.where(_events.c.sequence > after)
     if since is not None:
@@ -292,12 +324,11 @@ def events(
         query = query.where(_events.c.sequence >= begin.scalar_subquery(), _events.c.time >= since)
     if patterns:
         query = query.where(or_(*(_events.c.type.op("GLOB")(pattern) for pattern in patterns)))
-    if project is not None or bid is not None:
-        query = query.join(_transitions, _transitions.c.sequence == _events.c.sequence)
     if project is not None:  # the conditions of the watch itself are of no project, and everybody's
         query = query.where(_transitions.c.project.in_((project, "")))
     if bid is not None:
-        query = query.where(_transitions.c.bid == bid)
+        its_own = _transitions.c.bid == bid
+        query = query.where(or_(its_own, _transitions.c.bid.op("GLOB")(mark("*", bid))) if imagined else its_own)
     newest_first = after is None and since is None
     query = query.order_by(_events.c.sequence.desc() if newest_first else _events.c.sequence).limit(limit)
     rows = [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]

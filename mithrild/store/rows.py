@@ -51,6 +51,10 @@ def transition_row(step: Transition) -> dict[str, Any]:
     return {f.name: getattr(step, f.name) for f in fields(step)}
 
 
+def transition_from(row: RowMapping) -> Transition:
+    return Transition(**{f.name: row[f.name] for f in fields(Transition)})
+
+
 def notice_from(row: RowMapping) -> Notice:
     return Notice(**{f.name: row[f.name] for f in fields(Notice)})
 

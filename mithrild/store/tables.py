@@ -186,6 +186,7 @@ class DeliveryRow(SQLModel, table=True):
         Index("deliveries_hook", "hook", "sequence"),
         Index("deliveries_order", "hook", "subject", "state", "sequence"),
         Index("deliveries_notice", "notice"),
+        Index("deliveries_ended", "finished_at", sqlite_where=text("finished_at IS NOT NULL")),
         Index("deliveries_rehearsal", "rehearsal", sqlite_where=text("rehearsal IS NOT NULL")),
     )
     id: str = Field(primary_key=True)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mithrild.fleet import event as events
+from mithrild.fleet.imagined import as_told, rehearsal_of
 from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Notice, Thing, Transition
 from mithrild.fleet.routing import HookRule, Outlook, route
 from mithrild.fleet.schedule import GATHERED, gathering
@@ -95,18 +96,19 @@ def write_events(
     openings: Mapping[str, int],
     ahead: timedelta = timedelta(0),
     outlook: Outlook | None = None,
+    by_hand: bool = False,
 ) -> int:
     """Renders each event once and puts its deliveries into the outbox. Returns how many there are.
 
     `openings`: which transition opened the open notice of each subject. Deliveries of a notice are tied to it.
-    `outlook`: what keeps hooks still; as the record has it, unless told otherwise.
+    `outlook`: what keeps hooks still; as the record has it, unless told otherwise. `by_hand`: a person asked for it.
     """
     rows, deliveries = [], []
     taken = Taken(connection, rules, [step for _, step in news], now)
     outlook = outlook or Outlook(now, silences.standing(connection, now))
     actions = {rule.name: rule.actions for rule in rules}
     for sequence, step in news:
-        body = events.render(step, sequence, store, host, around)
+        body = events.render(as_told(step), sequence, store, host, around)
         rows.append(
             {
                 "sequence": sequence,
@@ -143,6 +145,8 @@ def write_events(
                         "next_at": due if held is None else None,
                         "finished_at": None if held is None else now,
                         "reason": held,
+                        "by_hand": by_hand,
+                        "rehearsal": rehearsal_of(step.subject),
                     }
                 )
     if rows:

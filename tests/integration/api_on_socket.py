@@ -55,6 +55,7 @@ class Api:
     desk: AsyncMock
     archive: AsyncMock  # knows of nothing, until a test says otherwise
     upkeep: Upkeep
+    wakes: list[None]  # one for each time that something was queued
 
     async def get(self, path: str, **asked: Any) -> Any:
         """The answer to a question that can be answered."""
@@ -105,6 +106,7 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             AsyncMock(spec=Desk),
             AsyncMock(spec=Archive),
             upkeep,
+            [],
         )
         api.archive.ended.return_value = Listing(())
         api.archive.find.return_value = api.archive.instances.return_value = []
@@ -119,6 +121,8 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[Api]:
             upkeep=api.upkeep,
             latencies=Latencies(database, api.clock),
             daemon=lambda: daemon_facts(bound.path),
+            host="workstation",
+            wake=lambda: api.wakes.append(None),
         )
         server = make_server(build(parts))
         task = asyncio.create_task(server.serve_on(bound))

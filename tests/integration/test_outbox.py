@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from mithrild.errors import StoreError
+from mithrild.store import deliveries as looked_at
 from mithrild.store import outbox
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim, Outcome
@@ -236,14 +237,14 @@ def test_listing_shows_the_last_try_the_newest_first(database: Database) -> None
     (one,) = claim(database, 41)
     settle(database, one, 42, "failed", exit_code=3, output="oh no", reason="exit code 3")
     with database.read() as connection:
-        rows = outbox.listing(connection)
+        rows = looked_at.listing(connection)
         assert [(row["hook"], row["exit_code"], row["output"]) for row in rows] == [
             ("other", None, None),
             (HOOK, 3, "oh no"),
         ]
-        assert [row["id"] for row in outbox.listing(connection, hook=HOOK)] == [one.id]
-        assert [row["id"] for row in outbox.listing(connection, state="failed")] == [one.id]
-        assert [row["id"] for row in outbox.listing(connection, event=rows[1]["event"])] == [one.id]
-        assert outbox.listing(connection, hook=HOOK, state="done") == []
-        assert len(outbox.listing(connection, limit=1)) == 1
-        assert outbox.tally(connection) == {HOOK: {"failed": 1}, "other": {"pending": 1}}
+        assert [row["id"] for row in looked_at.listing(connection, hook=HOOK)] == [one.id]
+        assert [row["id"] for row in looked_at.listing(connection, states=["failed"])] == [one.id]
+        assert [row["id"] for row in looked_at.listing(connection, event=rows[1]["event"])] == [one.id]
+        assert looked_at.listing(connection, hook=HOOK, states=["done"]) == []
+        assert len(looked_at.listing(connection, limit=1)) == 1
+        assert looked_at.tally(connection) == {HOOK: {"failed": 1}, "other": {"pending": 1}}

@@ -192,6 +192,7 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
 def _go_back_to_the_first_layout(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for index in (
+            "deliveries_ended",
             "deliveries_rehearsal",
             "bids_due",
             "attempts_output",

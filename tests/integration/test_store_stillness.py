@@ -62,7 +62,7 @@ def test_siblings_of_the_first_are_skipped_and_name_it(tmp_path: Path) -> None:
         assert told(database, "instance.preempting") == [("inst_1", "pending"), ("inst_2", "skipped")]
         ((event,),) = sql(database, "SELECT id FROM events WHERE sequence = (SELECT min(sequence) FROM deliveries)")
         ((reason,),) = sql(database, "SELECT reason FROM deliveries WHERE state = 'skipped'")
-        assert reason == f'when = "first": {event} of the same notice came before it'
+        assert reason == f'when = "first": {event} came before it'
 
 
 def test_a_sibling_of_a_later_poll_and_of_a_later_start_is_skipped_too(tmp_path: Path) -> None:
@@ -197,15 +197,15 @@ def test_the_hour_is_looked_at_when_news_comes_and_again_before_each_try(tmp_pat
         assert deliveries(database, "action, state, reason") == [
             ("notify", "pending", None),
             ("run", "pending", None),
-            ("notify", "skipped", "quiet hours, 12:01-13:00"),
+            ("notify", "skipped", "quiet hours, 12:01-13:00 UTC"),
             ("run", "pending", None),
         ]
         for action in ("run", "notify"):
             outbox.claim(database, ("tell", action), free=9, max_age=None, run="run_1", now=at(80), rule=QUIET)
         assert deliveries(database, "action, state, reason") == [
-            ("notify", "skipped", "quiet hours, 12:01-13:00"),
+            ("notify", "skipped", "quiet hours, 12:01-13:00 UTC"),
             ("run", "running", None),
-            ("notify", "skipped", "quiet hours, 12:01-13:00"),
+            ("notify", "skipped", "quiet hours, 12:01-13:00 UTC"),
             ("run", "pending", None),  # of the same machine, and the other one runs
         ]
 

@@ -14,7 +14,17 @@ from mithrild.config.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 # Keys without a default, or whose example is no default.
-NO_DEFAULTS = {"projects", "api_key", "state_dir", "backup.folder", "hooks.name", "hooks.on", "hooks.run", "hooks.when"}
+NO_DEFAULTS = {
+    "projects",
+    "api_key",
+    "state_dir",
+    "backup.folder",
+    "hooks.name",
+    "hooks.on",
+    "hooks.run",
+    "hooks.when",
+    "hooks.quiet",
+}
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 

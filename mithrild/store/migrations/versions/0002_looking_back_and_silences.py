@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("by_hand", sa.Boolean(), nullable=False, server_default=sa.text("0")))
     op.add_column("deliveries", sa.Column("progress", sa.String(), nullable=True))
     op.add_column("deliveries", sa.Column("rehearsal", sa.String(), nullable=True))
+    op.create_index("deliveries_ended", "deliveries", ["finished_at"], sqlite_where=sa.text("finished_at IS NOT NULL"))
     op.create_index("deliveries_rehearsal", "deliveries", ["rehearsal"], sqlite_where=sa.text("rehearsal IS NOT NULL"))
     op.add_column("attempts", sa.Column("output_bytes", sa.Integer(), nullable=True))
     op.execute("UPDATE attempts SET output_bytes = length(CAST(output AS BLOB)) WHERE output IS NOT NULL")
