@@ -11,7 +11,7 @@ from mithrild import wire
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from mithril_cli.command import Command
 
@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
 
         return quietly(rest)
     if group not in commands.GROUPS:
-        raise _unknown(group, "ml", commands.GROUPS, commands.NOT_YET)
+        raise _unknown(group, "ml", commands.GROUPS)
     table = commands.load(group)
     if not table[0].name:
         return _run(table[0], f"ml {group}", rest)
@@ -71,7 +71,7 @@ def run(argv: list[str]) -> int:
     for command in table:
         if command.name == rest[0]:
             return _run(command, f"ml {group} {command.name}", rest[1:])
-    raise _unknown(rest[0], f"ml {group}", [command.name for command in table], commands.NOT_YET.get(group, ()))
+    raise _unknown(rest[0], f"ml {group}", [command.name for command in table])
 
 
 def _run(command: Command, prog: str, argv: list[str]) -> int:
@@ -80,10 +80,8 @@ def _run(command: Command, prog: str, argv: list[str]) -> int:
     return command.run(build(command, prog).parse_args(argv))
 
 
-def _unknown(word: str, prog: str, known: Iterable[str], not_yet: Container[str]) -> Usage:
+def _unknown(word: str, prog: str, known: Iterable[str]) -> Usage:
     """What to say of a word that is no command."""
-    if word in not_yet:
-        return Usage(f"`{prog} {word}` is not in this version")
     if word.startswith("-"):
         return Usage(f"unknown option {word}; try: {prog} -h")
     from difflib import get_close_matches

@@ -32,6 +32,40 @@ def since(text: str, now: float) -> str:
         raise ValueError(text) from error
 
 
+def stamp(at: float) -> str:
+    """A moment as an RFC 3339 time in UTC, to the second."""
+    return datetime.fromtimestamp(int(at), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def next_wall(text: str, now: float) -> float | None:
+    """The next moment at which a clock here shows `07:00`; or a time with its date, local where it names no zone.
+
+    None for anything else. A time that a change to summer time leaves out comes as late as the clocks go forward; of
+    one that comes twice the first is meant.
+    """
+    clock = text.strip()
+    hours, colon, minutes = clock.partition(":")
+    if not (colon and hours.isdigit() and minutes.isdigit() and len(hours) <= 2 and len(minutes) == 2):
+        return moment_here(clock)
+    if int(hours) > 23 or int(minutes) > 59:
+        return None
+    here = time.localtime(now)
+    for day in (here.tm_mday, here.tm_mday + 1):
+        # mktime knows the calendar, and whether it is summer then.
+        at = time.mktime((here.tm_year, here.tm_mon, day, int(hours), int(minutes), 0, 0, 0, -1))
+        if at > now:
+            return at
+    return None
+
+
+def moment_here(text: str) -> float | None:
+    """A time with its date as epoch seconds, local where it names no zone."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if "-" in text else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def span(text: str) -> int | None:
     """What `2h`, `1h30m` and the like last; None for anything else."""
     total, digits = 0, ""

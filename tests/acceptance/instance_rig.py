@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +51,10 @@ class Running:
             self.process = subprocess.Popen(
                 [str(BIN / "ml"), *words], env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
+
+    @property
+    def out(self) -> str:
+        return self._files[0].read_text()
 
     @property
     def err(self) -> str:
@@ -188,10 +192,11 @@ def open_rig(
     both_projects: bool = False,
     configured: bool = True,
     past: Callable[[Sandbox], None] = lambda sandbox: None,
+    hooks: Sequence[str] = (),
 ) -> Iterator[Rig]:
     """With `both_projects` the daemon watches two; one of them is the configured one, unless it is not `configured`.
-    `past` is what happens before there is a daemon."""
-    write_config(folder, more='projects = ["demo", "research"]' if both_projects else "")
+    `past` is what happens before there is a daemon. `hooks` are the texts of their tables."""
+    write_config(folder, *hooks, more='projects = ["demo", "research"]' if both_projects else "")
     with Sandbox(folder, "--paused", *options, speed=1) as sandbox:
         past(sandbox)
         with Daemon(folder, sandbox, MITHRIL_PROJECT=sandbox.project if configured else "") as daemon:

@@ -175,9 +175,18 @@ def test_an_error_of_the_api_is_told_in_its_own_words(
         (["events", "--after", "x"], "--after takes"),
         (["events", "--type", "instanec.*"], "types begin with"),
         (["events", "-f", "--limit", "3", "--after", "1"], "--limit"),
-        *(([*words.split()], "is not in this version") for words in (
-            "hooks list",
-        )),
+        (["hooks", "lits"], "did you mean list"),
+        (["hooks", "show"], "DELIVERY"),
+        (["hooks", "explain"], "explain takes an EVENT"),
+        (["hooks", "explain", "7", "--bid", "train"], "explain takes an EVENT"),
+        (["hooks", "silence", "train-*"], "how long"),
+        (["hooks", "silence", "train-*", "--for", "8h", "--until", "07:00"], "how long"),
+        (["hooks", "silence", "train-*", "--for", "soon"], "not a time"),
+        (["hooks", "silence", "train-*", "--until", "25:00"], "--until takes a time such as 07:00"),
+        (["hooks", "silence", "train-*", "--until", "2020-01-01T07:00"], "is over already"),
+        (["drill", "preempt"], "NAME"),
+        (["drill", "preempt", "train"], "say -y"),
+        (["drill", "preempt", "train", "-y", "--notice", "2h"], "an hour at most"),
     ],
 )  # fmt: skip
 def test_wrong_usage(tmp_path: Path, args: list[str], words: str) -> None:
@@ -200,6 +209,12 @@ def test_help_at_each_level_needs_no_daemon(tmp_path: Path) -> None:
         "daemon",
         "daemon status",
         "daemon backup",
+        "hooks",
+        "hooks list",
+        "hooks log",
+        "hooks silence",
+        "drill",
+        "drill preempt",
     ]
     for level in levels:
         done = ml(env, *level.split(), "-h")

@@ -31,6 +31,15 @@ FOREIGN = {
     "sqlmodel",
     "uvicorn",
 }
+HOOK = {"name": "save", "on": ["instance.*"], "actions": [{"name": "run", "off": None}], "counts": {"done": 1}}
+DELIVERY = {
+    "id": "dlv_0123456789",
+    "hook": "save",
+    "action": "run",
+    "type": "bid.gone",
+    "state": "failed",
+    "reason": "no",
+}
 PROBE = "import sys; from mithril_cli.main import main; main(); print(*sys.modules, file=sys.stderr)"
 
 
@@ -54,6 +63,9 @@ def imported(daemon: FakeDaemon, *args: str) -> set[str]:
         ["history", "train"],
         ["events"],
         ["daemon", "status"],
+        ["hooks", "list"],
+        ["hooks", "log"],
+        ["hooks", "silences", "--json"],
         ["--version"],
     ],
 )
@@ -64,6 +76,9 @@ def test_no_answer_waits_for_a_heavy_import(tmp_path: Path, args: list[str]) -> 
         "/v1/bids/train/history": answer({"freshness": FRESH, "bid": bid(), "steps": []}),
         "/v1/events": answer({"events": [event(1)], "next": 1, "oldest": 1}),
         "/v1/status": answer(status()),
+        "/v1/hooks": answer({"hooks": [HOOK]}),
+        "/v1/deliveries": answer({"deliveries": [DELIVERY]}),
+        "/v1/silences": answer({"silences": []}),
     }
     with serve(tmp_path, {**answers}) as daemon:
         modules = imported(daemon, *args)

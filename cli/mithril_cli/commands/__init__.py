@@ -13,6 +13,8 @@ GROUPS = {
     "k8s": "Kubernetes clusters",
     "events": "what has changed, and what is changing",
     "history": "the timeline of one bid and its instances",
+    "hooks": "what runs when something happens",
+    "drill": "what might happen, for the hooks alone",
     "setup": "the API key and the project",
     "daemon": "the daemon itself",
     "completion": "words completed at the shell's prompt",
@@ -21,11 +23,6 @@ GROUPS = {
 
 # What the vendor's own `ml` does, with programs of theirs: handed over to it as it was typed.
 HANDED_OVER = ("launch", "exec", "status", "logs", "queue", "start", "stop", "down", "sky")
-
-# Words of the vendor's command line, and of ours to come, that a person may well try.
-NOT_YET: dict[str, tuple[str, ...]] = {
-    "hooks": (),
-}
 
 
 def load(group: str) -> tuple[Command, ...]:

@@ -21,6 +21,7 @@ LONGEST_NAME = 40  # columns of a name in a line
 
 def show(args: argparse.Namespace) -> int:
     query = [*project_query(args), *(("type", _event_type(pattern)) for pattern in args.type or ()), ("bid", args.bid)]
+    query.append(("simulated", 1 if args.simulated else None))
     after, since = _cursor(args.after), _since(args.since)
     if args.follow:
         return _follow(args, query, after, since)
@@ -97,8 +98,8 @@ def line(event: Object, now: float) -> str:
     deadline = times.moment(data.get("deadline"))
     if deadline is not None and deadline > now:
         parts.append(f"{answers.remaining(data, now)} left")
-    if data.get("provenance") == "backfilled":
-        parts.append("(late)")
+    if mark := {"backfilled": "(late)", "simulated": "(simulated)"}.get(str(data.get("provenance"))):
+        parts.append(mark)
     return "  ".join(part for part in parts if part).rstrip()
 
 
@@ -150,6 +151,7 @@ COMMANDS = (
             Option("--after", metavar="SEQ", help="after this sequence number or event id"),
             Option("--type", metavar="PATTERN", action="append", help="only this type, as instance.*; may be repeated"),
             Option("--bid", metavar="NAME", type=word, help="only of this bid and its instances; a name or fid"),
+            Option("--simulated", action="store_true", help="those of tests and drills, too"),
             Option("--limit", metavar="N", type=positive, help="at most N; with -f, the newest N before what comes"),
             Option("--json", action="store_true", help="print one CloudEvents object a line"),
         ),

@@ -53,6 +53,8 @@ def _values(sought: Sought) -> Iterable[tuple[str, str]]:
         return _named(projects, "fid", by_fid=sought.start.startswith("proj_"))
     if kind == "ssh-keys":
         return _named(answers.objects(_get("/v1/ssh-keys"), "ssh_keys"), "fid")
+    if kind in _OF_HOOKS:
+        return _OF_HOOKS[kind]()
     return _profiles() if kind == "profiles" else []
 
 
@@ -97,3 +99,26 @@ def _profiles() -> Iterator[tuple[str, str]]:
 
     for name in read(os.environ, "default").profiles:
         yield name, ""
+
+
+def _hooks() -> Iterator[tuple[str, str]]:
+    for one in _asked("hooks", ()):
+        yield answers.words(one.get("name")), ", ".join(map(str, one.get("on") or ()))
+
+
+def _deliveries() -> Iterator[tuple[str, str]]:
+    for one in _asked("deliveries", [("output", 0), ("limit", MOST)]):
+        yield answers.words(one.get("id")), f"{answers.words(one.get('hook'))}, {answers.words(one.get('state'))}"
+
+
+def _event_ids() -> Iterator[tuple[str, str]]:
+    for one in reversed(_asked("events", [("all_projects", 1), ("limit", MOST)])):
+        yield answers.words(one.get("id")), answers.words(one.get("type"))
+
+
+def _silences() -> Iterator[tuple[str, str]]:
+    for one in _asked("silences", ()):
+        yield answers.words(one.get("id")), answers.words(one.get("pattern"))
+
+
+_OF_HOOKS = {"hooks": _hooks, "deliveries": _deliveries, "event-ids": _event_ids, "silences": _silences}

@@ -1,0 +1,1 @@
+"""What the verbs of `ml hooks` and `ml drill` do."""
