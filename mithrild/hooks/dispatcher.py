@@ -143,7 +143,7 @@ class Dispatcher:
             outbox.claim,
             self._database,
             lane,
-            max_age=hook.max_age,
+            max_age=hook.oldest,
             run=self._run,
             now=now,
             rule=hook.rule(),
