@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, and_, func, insert, or_, select, true, update
 
 from mithrild.fleet.matching import too_little
 from mithrild.fleet.routing import HookRule, quiet
@@ -75,8 +75,10 @@ def claim(
     gather: bool = False,
     in_line: bool = False,
     urgent: bool = False,
+    rehearsed: bool = False,
 ) -> list[Claim]:
-    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first, and rehearsals last.
+    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first: of what really happened, or
+    of what is `rehearsed`. Neither makes the other wait.
 
     On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice, or with less
     time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
@@ -84,7 +86,7 @@ def claim(
     other nodes of its bid, due or still waiting for just that. With `in_line` deliveries come in the order of their
     events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for.
     """
-    due = partial(_due, lane, in_line=in_line, urgent=urgent)
+    due = partial(_due, lane, in_line=in_line, urgent=urgent, rehearsed=rehearsed)
     take = partial(_take_or_put_aside, max_age=max_age, rule=rule, run=run, now=now)
     taken: list[Claim] = []
     with database.write() as connection:
@@ -131,7 +133,7 @@ def _take_or_put_aside(
     return taken
 
 
-def _due(lane: Lane, now: datetime, *, in_line: bool, urgent: bool) -> Any:
+def _due(lane: Lane, now: datetime, *, in_line: bool, urgent: bool, rehearsed: bool) -> Any:
     mine, other = _deliveries, _deliveries.alias("other")
     attempted = select(_attempts.c.delivery).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()
     # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
@@ -148,7 +150,7 @@ def _due(lane: Lane, now: datetime, *, in_line: bool, urgent: bool) -> Any:
     )
     in_the_way = (
         select(1)
-        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action)
+        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action, is_rehearsed(other, rehearsed))
         .where(true() if in_line else other.c.subject == mine.c.subject)
         .where(or_(other.c.state == "running", earlier))
         .correlate(mine, _notices)
@@ -174,9 +176,15 @@ def _due(lane: Lane, now: datetime, *, in_line: bool, urgent: bool) -> Any:
             .join(_notices, _notices.c.sequence == mine.c.notice, isouter=True)
         )
         .where(mine.c.hook == lane[0], mine.c.action == lane[1], mine.c.state == "pending", is_due, ~in_the_way)
+        .where(is_rehearsed(mine, rehearsed))
         .where(or_(_notices.c.sequence.is_not(None), mine.c.by_hand.is_(True)) if urgent else true())
-        .order_by(mine.c.rehearsal.is_not(None), *by_deadline, mine.c.sequence)
+        .order_by(*by_deadline, mine.c.sequence)
     )
+
+
+def is_rehearsed(deliveries: FromClause, rehearsed: bool) -> ColumnElement[bool]:
+    """Whether it belongs to a test or a drill: or, the other way round, really happened."""
+    return deliveries.c.rehearsal.is_not(None) if rehearsed else deliveries.c.rehearsal.is_(None)
 
 
 def _too_late(row: RowMapping, max_age: timedelta | None, now: datetime) -> tuple[str, str] | None:
@@ -319,9 +327,18 @@ def void_leases(database: Database, now: datetime) -> None:
 
 def waiting_lanes(database: Database) -> list[Lane]:
     """The lanes in which something waits, due or not."""
+    return _waiting(database, true())
+
+
+def rehearsing_lanes(database: Database) -> list[Lane]:
+    """Those in which something of a test or a drill waits."""
+    return _waiting(database, is_rehearsed(_deliveries, True))
+
+
+def _waiting(database: Database, which: ColumnElement[bool]) -> list[Lane]:
     with database.read() as connection:
-        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending").distinct()
-        return [(hook, action) for hook, action in connection.execute(query)]
+        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending", which)
+        return [(hook, action) for hook, action in connection.execute(query.distinct())]
 
 
 def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:
