@@ -193,13 +193,15 @@ def open_rig(
     configured: bool = True,
     past: Callable[[Sandbox], None] = lambda sandbox: None,
     hooks: Sequence[str] = (),
+    **env: str,
 ) -> Iterator[Rig]:
     """With `both_projects` the daemon watches two; one of them is the configured one, unless it is not `configured`.
-    `past` is what happens before there is a daemon. `hooks` are the texts of their tables."""
+    `past` is what happens before there is a daemon. `hooks` are the texts of their tables, `env` what the
+    daemon finds in its environment."""
     write_config(folder, *hooks, more='projects = ["demo", "research"]' if both_projects else "")
     with Sandbox(folder, "--paused", *options, speed=1) as sandbox:
         past(sandbox)
-        with Daemon(folder, sandbox, MITHRIL_PROJECT=sandbox.project if configured else "") as daemon:
+        with Daemon(folder, sandbox, wait=True, MITHRIL_PROJECT=sandbox.project if configured else "", **env) as daemon:
             rig = Rig(folder, sandbox, daemon)
             wait_for("the first sight", daemon.watched)
             wait_for("prices and types", lambda: daemon.get("/v1/types")["types"])
