@@ -34,6 +34,7 @@ from mithrild.store.news import Press, Write
 from mithrild.store.outbox import Claim, Lane, Outcome
 
 IDLE = 30.0  # seconds between looks at the outbox when nothing wakes us; a wake-up that was missed costs no more
+PASS = 0.03  # seconds at least between two looks: of many tries that end together, the places are given out at once
 STORE_AGAIN = 2.0  # seconds between tries to write down what is already done
 
 
@@ -87,6 +88,7 @@ class Dispatcher:
         """Until `stop`. A disk that refuses is waited for: nothing is started that could not be claimed."""
         while not self._stopping.is_set():
             self._wanted.clear()
+            begun = asyncio.get_running_loop().time()
             try:
                 # One moment for both: what falls due between two would be seen by neither.
                 now = self._clock.now()
@@ -103,6 +105,7 @@ class Dispatcher:
             finally:
                 for task in waiting:
                     task.cancel()
+            await asyncio.sleep(max(begun + PASS - asyncio.get_running_loop().time(), 0.0))
 
     async def stop(self, grace: timedelta) -> None:
         """No new starts; what runs gets `grace`, then TERM and KILL, and is handed back as interrupted."""
@@ -123,48 +126,38 @@ class Dispatcher:
         lanes = {(hook.name, action): hook for hook in hooks for action in hook.actions}
         waiting = set(await asyncio.to_thread(outbox.waiting_lanes, self._database))
         waiting -= await self._cancelled(waiting, lanes, now)
-        rehearsing = set(await asyncio.to_thread(outbox.rehearsing_lanes, self._database))
         for lane, hook in lanes.items():
             if lane not in waiting or self._stopping.is_set():
                 continue
-            await self._start(hook, lane, now, rehearsed=False)
-            if lane in rehearsing:
-                await self._start(hook, lane, now, rehearsed=True)
+            if hook.mode == "restart":
+                for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
+                    self._under_way.overtake(lane, id, why)
+            for claim in await self._claim(hook, lane, now):
+                self._under_way.begin(lane, claim.id, partial(self._deliver, hook, claim))
+            if hook.mode == "single" and self._under_way.count(lane):
+                await asyncio.to_thread(queueing.drop_new, self._database, lane, now)
 
-    async def _start(self, hook: Hook, lane: Lane, now: datetime, *, rehearsed: bool) -> None:
-        """What really happened, or what is rehearsed: that has places of its own, and takes none from the other."""
-        places = _rehearsing(lane) if rehearsed else lane
-        if hook.mode == "restart":
-            for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
-                self._under_way.overtake(places, id, why)
-        for claim in await self._claim(hook, lane, now, rehearsed=rehearsed):
-            self._under_way.begin(places, claim.id, partial(self._deliver, hook, claim))
-        if hook.mode == "single" and self._under_way.count(places):
-            await asyncio.to_thread(queueing.drop_new, self._database, lane, now, rehearsed=rehearsed)
-
-    async def _claim(self, hook: Hook, lane: Lane, now: datetime, *, rehearsed: bool) -> list[Claim]:
+    async def _claim(self, hook: Hook, lane: Lane, now: datetime) -> list[Claim]:
         """What may begin now: as many as there are places, as far as their target is not to be left alone."""
-        under_way = self._under_way.count(_rehearsing(lane) if rehearsed else lane)
-        free = hook.places(lane[1]) - under_way
+        free = hook.places(lane[1]) - self._under_way.count(lane)
         if free <= 0:
             return []
         take = partial(
             outbox.claim,
             self._database,
             lane,
-            max_age=hook.oldest,
+            max_age=hook.max_age,
             run=self._run,
             now=now,
             rule=hook.rule(),
             gather=lane[1].startswith(GATHERED),
             in_line=hook.mode == "queue",
-            rehearsed=rehearsed,
         )
         admitted = self._circuits.admits(hook.target(lane[1]))
         if admitted == "all":
             return await asyncio.to_thread(take, free=free)
         claims = await asyncio.to_thread(take, free=free, urgent=True)
-        if admitted == "one" and not claims and not under_way:
+        if admitted == "one" and not claims and not self._under_way.count(lane):
             claims = await asyncio.to_thread(take, free=1)
         return claims
 
@@ -241,11 +234,6 @@ class Dispatcher:
                 if self._ending:
                     return
                 await self._clock.sleep(STORE_AGAIN)
-
-
-def _rehearsing(lane: Lane) -> Lane:
-    """Where the tries of tests and drills are counted: beside those of their lane."""
-    return lane[0], f"{lane[1]} (rehearsed)"
 
 
 def _why_not_there(lane: Lane, lanes: Collection[Lane]) -> str:

@@ -14,21 +14,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, and_, func, insert, or_, select, true, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
-from mithrild.fleet.matching import too_little
-from mithrild.fleet.routing import HookRule, quiet
-from mithrild.fleet.schedule import GATHERING, LONGEST_RETRY_GAP
+from mithrild.fleet.routing import HookRule
 from mithrild.store.database import Database
-from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
-
-LONGEST_GAP = timedelta(seconds=LONGEST_RETRY_GAP)
-GATHERED_WITHIN = timedelta(seconds=GATHERING)
+from mithrild.store.due import ALL, bodies, due, too_late
+from mithrild.store.read import chunks
+from mithrild.store.tables import AttemptRow, DeliveryRow, NoticeRow, table_of
 
 Lane = tuple[str, str]  # a hook and one of its actions
 
 _deliveries, _attempts, _notices = table_of(DeliveryRow), table_of(AttemptRow), table_of(NoticeRow)
-_events, _transitions = table_of(EventRow), table_of(TransitionRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +71,8 @@ def claim(
     gather: bool = False,
     in_line: bool = False,
     urgent: bool = False,
-    rehearsed: bool = False,
 ) -> list[Claim]:
-    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first: of what really happened, or
-    of what is `rehearsed`. Neither makes the other wait.
+    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first, and rehearsals last.
 
     On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice, or with less
     time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
@@ -86,151 +80,86 @@ def claim(
     other nodes of its bid, due or still waiting for just that. With `in_line` deliveries come in the order of their
     events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for.
     """
-    due = partial(_due, lane, in_line=in_line, urgent=urgent, rehearsed=rehearsed)
-    take = partial(_take_or_put_aside, max_age=max_age, rule=rule, run=run, now=now)
+    look = partial(due, lane=lane, now=now, gather=gather, in_line=in_line, urgent=urgent)
     taken: list[Claim] = []
     with database.write() as connection:
         while len(taken) < free:
-            left = free - len(taken)
-            rows = connection.execute(due(now).limit(1 if gather else left)).mappings().all()
-            if not rows:
+            wanted = free - len(taken)
+            groups = _groups(look(connection, most=ALL)) if gather else [[row] for row in look(connection, most=wanted)]
+            fresh, late = _sorted_out(groups[:wanted], max_age, rule, now)
+            _put_aside(connection, late, now)
+            taken += _take(connection, fresh, run, now)
+            if not late:
                 break
-            claims = take(connection, rows)
-            if gather and claims and rows[0]["bid"] is not None:
-                kin = connection.execute(_kin(due(now + GATHERED_WITHIN), rows[0])).mappings().all()
-                claims = [replace(claims[0], together=tuple(take(connection, kin)))]
-            taken += claims
     return taken
 
 
-def _kin(due: Any, row: RowMapping) -> Any:
-    """What tells the same as this delivery, of other nodes of its bid."""
-    return due.where(
-        _transitions.c.bid == row["bid"],
-        _events.c.type == row["type"],
-        _deliveries.c.rehearsal.is_not_distinct_from(row["rehearsal"]),
-    )
-
-
-def _take_or_put_aside(
-    connection: Connection,
-    rows: Sequence[RowMapping],
-    *,
-    max_age: timedelta | None,
-    rule: HookRule | None,
-    run: str,
-    now: datetime,
-) -> list[Claim]:
-    taken = []
+def _groups(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
+    """What tells the same of several nodes of one bid goes out together, as soon as one of it is ready."""
+    groups: dict[tuple[Any, ...], list[RowMapping]] = {}
     for row in rows:
-        late = None if row["by_hand"] else _too_late(row, max_age, now) or _kept_still(row, rule, now)
-        if late is not None:
-            state, reason = late
-            settle = {"state": state, "reason": reason, "finished_at": now, "next_at": None}
-            connection.execute(update(_deliveries).where(_deliveries.c.id == row["id"]).values(settle))
-        else:
-            taken.append(_take(connection, row, run, now))
-    return taken
+        groups.setdefault((row["bid"] or row["id"], row["type"], row["rehearsal"]), []).append(row)
+    return [group for group in groups.values() if any(row["ready"] for row in group)]
 
 
-def _due(lane: Lane, now: datetime, *, in_line: bool, urgent: bool, rehearsed: bool) -> Any:
-    mine, other = _deliveries, _deliveries.alias("other")
-    attempted = select(_attempts.c.delivery).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()
-    # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
-    # at most, nor what waits for another try, whose gaps are never longer than LONGEST_GAP.
-    never_tried = and_(mine.c.attempts == 0, mine.c.next_at > now + GATHERED_WITHIN)
-    is_due = or_(mine.c.next_at <= now, mine.c.next_at > now + LONGEST_GAP, never_tried)
-    # Where an older one may itself be held up (in a line, or since its target is left alone), a notice waits for none
-    # that is not a notice too: its time would run out.
-    held_up = other.c.notice.is_not(None) if in_line or urgent else true()
-    earlier = and_(
-        other.c.state == "pending",
-        other.c.sequence < mine.c.sequence,
-        or_(_notices.c.sequence.is_(None), and_(other.c.next_at <= now, held_up)),
-    )
-    in_the_way = (
-        select(1)
-        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action, is_rehearsed(other, rehearsed))
-        .where(true() if in_line else other.c.subject == mine.c.subject)
-        .where(or_(other.c.state == "running", earlier))
-        .correlate(mine, _notices)
-        .exists()
-    )
-    by_deadline = () if in_line else (_notices.c.deadline.is_(None), _notices.c.deadline)
-    return (
-        select(
-            mine,
-            _events.c.body,
-            _events.c.type,
-            _notices.c.deadline,
-            _transitions.c.bid,
-            attempted.label("attempted"),
-            _transitions.c.occurred_at,
-            _transitions.c.window_start,
-            _transitions.c.observed_at,
-            _transitions.c.ahead_seconds,
+def _sorted_out(
+    groups: Sequence[Sequence[RowMapping]], max_age: timedelta | None, rule: HookRule | None, now: datetime
+) -> tuple[list[list[RowMapping]], list[tuple[RowMapping, str, str]]]:
+    """What is to be tried, and what is too late, with its state and reason."""
+    fresh: list[list[RowMapping]] = []
+    late: list[tuple[RowMapping, str, str]] = []
+    for group in groups:
+        judged = [(row, too_late(row, max_age, rule, now)) for row in group]
+        late += [(row, *verdict) for row, verdict in judged if verdict is not None]
+        if left := [row for row, verdict in judged if verdict is None]:
+            fresh.append(left)
+    return fresh, late
+
+
+def _put_aside(connection: Connection, late: Sequence[tuple[RowMapping, str, str]], now: datetime) -> None:
+    rows = [{"its_id": row["id"], "state": state, "reason": reason} for row, state, reason in late]
+    if rows:
+        its_own = _deliveries.c.id == bindparam("its_id")
+        connection.execute(
+            update(_deliveries)
+            .where(its_own)
+            .values(state=bindparam("state"), reason=bindparam("reason"), finished_at=now, next_at=None),
+            rows,
         )
-        .select_from(
-            mine.join(_events, _events.c.sequence == mine.c.sequence)
-            .join(_transitions, _transitions.c.sequence == mine.c.sequence)
-            .join(_notices, _notices.c.sequence == mine.c.notice, isouter=True)
+
+
+def _take(connection: Connection, groups: Sequence[Sequence[RowMapping]], run: str, now: datetime) -> list[Claim]:
+    rows = [row for group in groups for row in group]
+    if not rows:
+        return []
+    numbers = {row["id"]: (row["last"] or 0) + 1 for row in rows}
+    started = [{"delivery": id, "number": number, "started_at": now} for id, number in numbers.items()]
+    connection.execute(insert(_attempts), started)
+    told: dict[str, str] = {}
+    for some in chunks(list(numbers)):
+        connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.id.in_(some))
+            .values(state="running", lease=run, attempts=_deliveries.c.attempts + 1)
         )
-        .where(mine.c.hook == lane[0], mine.c.action == lane[1], mine.c.state == "pending", is_due, ~in_the_way)
-        .where(is_rehearsed(mine, rehearsed))
-        .where(or_(_notices.c.sequence.is_not(None), mine.c.by_hand.is_(True)) if urgent else true())
-        .order_by(*by_deadline, mine.c.sequence)
-    )
-
-
-def is_rehearsed(deliveries: FromClause, rehearsed: bool) -> ColumnElement[bool]:
-    """Whether it belongs to a test or a drill: or, the other way round, really happened."""
-    return deliveries.c.rehearsal.is_not(None) if rehearsed else deliveries.c.rehearsal.is_(None)
-
-
-def _too_late(row: RowMapping, max_age: timedelta | None, now: datetime) -> tuple[str, str] | None:
-    deadline = row["deadline"]
-    if deadline is not None:
-        return ("expired", f"its deadline passed at {deadline:%H:%M:%S} UTC") if now > deadline else None
-    happened = row["window_start"] or row["observed_at"]
-    if row["occurred_at"] is not None:  # by the marketplace's clock
-        happened = row["occurred_at"] - timedelta(seconds=row["ahead_seconds"])
-    if not row["attempted"] and max_age is not None and now - happened > max_age:
-        return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
-    return None
-
-
-def _kept_still(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:
-    if rule is None:
-        return None
-    left = None if row["deadline"] is None else row["deadline"] - now
-    if (reason := too_little(rule.match, left)) is not None:
-        return "expired", reason
-    if (reason := quiet(rule, row["action"], now)) is not None:
-        return "skipped", reason
-    return None
-
-
-def _take(connection: Connection, row: RowMapping, run: str, now: datetime) -> Claim:
-    latest = select(func.max(_attempts.c.number)).where(_attempts.c.delivery == row["id"])
-    number = (connection.execute(latest).scalar() or 0) + 1
-    connection.execute(insert(_attempts).values(delivery=row["id"], number=number, started_at=now))
-    connection.execute(
-        update(_deliveries)
-        .where(_deliveries.c.id == row["id"])
-        .values(state="running", lease=run, attempts=row["attempts"] + 1)
-    )
-    return Claim(
-        id=row["id"],
-        hook=row["hook"],
-        action=row["action"],
-        sequence=row["sequence"],
-        number=number,
-        tries=row["attempts"] + 1,
-        body=row["body"],
-        deadline=row["deadline"],
-        progress=row["progress"],
-        rehearsal=row["rehearsal"],
-    )
+        told |= bodies(connection, some)
+    claims = {
+        row["id"]: Claim(
+            id=row["id"],
+            hook=row["hook"],
+            action=row["action"],
+            sequence=row["sequence"],
+            number=numbers[row["id"]],
+            tries=row["attempts"] + 1,
+            body=told[row["id"]],
+            deadline=row["deadline"],
+            progress=row["progress"],
+            rehearsal=row["rehearsal"],
+        )
+        for row in rows
+    }
+    in_groups = [[claims[row["id"]] for row in group] for group in groups]
+    return [replace(first, together=tuple(others)) for first, *others in in_groups]
 
 
 def settle(
@@ -327,18 +256,9 @@ def void_leases(database: Database, now: datetime) -> None:
 
 def waiting_lanes(database: Database) -> list[Lane]:
     """The lanes in which something waits, due or not."""
-    return _waiting(database, true())
-
-
-def rehearsing_lanes(database: Database) -> list[Lane]:
-    """Those in which something of a test or a drill waits."""
-    return _waiting(database, is_rehearsed(_deliveries, True))
-
-
-def _waiting(database: Database, which: ColumnElement[bool]) -> list[Lane]:
     with database.read() as connection:
-        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending", which)
-        return [(hook, action) for hook, action in connection.execute(query.distinct())]
+        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending").distinct()
+        return [(hook, action) for hook, action in connection.execute(query)]
 
 
 def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:

@@ -87,6 +87,14 @@ def test_nearest_deadline_comes_first(database: Database) -> None:
     assert [one.deadline for one in claims] == [at(200), at(300), None]
 
 
+def test_every_notice_has_its_first_try_before_any_has_its_second(database: Database) -> None:
+    see(database, 10, deadline=200, inst_1=PREEMPTING)
+    (first,) = claim(database, 20)
+    again(database, first, 21, next_at=23)
+    see(database, 22, deadline=300, inst_2=PREEMPTING)
+    assert subjects(database, claim(database, 30, free=2)) == ["inst_2", "inst_1"]
+
+
 def test_claim_reads_the_deadline_as_it_stands_now(database: Database) -> None:
     see(database, 20, inst_1=PREEMPTING)
     see(database, 30, deadline=100, inst_1=PREEMPTING)

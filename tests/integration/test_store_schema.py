@@ -207,7 +207,6 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             "projects.swept_at",
             "bids.history_due",
             "transitions.ahead_seconds",
-            "transitions.inferred",
             "deliveries.by_hand",
             "deliveries.progress",
             "deliveries.rehearsal",

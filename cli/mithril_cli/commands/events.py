@@ -86,8 +86,7 @@ def _print(event: Object, as_json: bool) -> None:
 
 
 def line(event: Object, now: float) -> str:
-    """One event for a person: when, what, whose, from what to what, and how long is left. A late one tells of a
-    notice that was over before anybody heard of it."""
+    """One event for a person: when, what, whose, from what to what, and how long is left."""
     data = answers.part(event, "data")
     parts = [
         times.local(times.moment(event.get("time")), now),
@@ -97,10 +96,9 @@ def line(event: Object, now: float) -> str:
         _change(data),
     ]
     deadline = times.moment(data.get("deadline"))
-    provenance = str(data.get("provenance"))
-    if deadline is not None and deadline > now and provenance != "backfilled":
+    if deadline is not None and deadline > now:
         parts.append(f"{answers.remaining(data, now)} left")
-    if mark := {"backfilled": "(late)", "simulated": "(simulated)"}.get(provenance):
+    if mark := {"backfilled": "(late)", "simulated": "(simulated)"}.get(str(data.get("provenance"))):
         parts.append(mark)
     return "  ".join(part for part in parts if part).rstrip()
 

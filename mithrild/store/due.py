@@ -1,0 +1,137 @@
+"""Which deliveries of a lane may be tried now, in what order, and which have come too late for it.
+
+Every claim begins with this query, thousands of times while a price rises, so it is built once and carries nothing
+that is only needed of the few that are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Integer, RowMapping, Select, and_, bindparam, func, or_, select, true
+
+from mithrild.fleet.matching import too_little
+from mithrild.fleet.routing import HookRule, quiet
+from mithrild.fleet.schedule import GATHERING, LONGEST_RETRY_GAP
+from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
+
+LONGEST_GAP = timedelta(seconds=LONGEST_RETRY_GAP)
+GATHERED_WITHIN = timedelta(seconds=GATHERING)
+ALL = -1
+
+_deliveries, _attempts, _notices = table_of(DeliveryRow), table_of(AttemptRow), table_of(NoticeRow)
+_events, _transitions = table_of(EventRow), table_of(TransitionRow)
+
+
+def due(
+    connection: Connection,
+    lane: tuple[str, str],
+    now: datetime,
+    *,
+    most: int = ALL,
+    gather: bool = False,
+    in_line: bool = False,
+    urgent: bool = False,
+) -> Sequence[RowMapping]:
+    """At most so many, the first to be tried first. `ready` of a row is false where it only waits for others of its
+    kind, which `gather` asks for too."""
+    moments = {"now": now, "gathered": now + GATHERED_WITHIN, "longest": now + LONGEST_GAP}
+    moments["horizon"] = moments["gathered"] if gather else now
+    values = {"hook": lane[0], "action": lane[1], "most": most, **moments}
+    return connection.execute(_query(in_line, urgent), values).mappings().all()
+
+
+@cache
+def _query(in_line: bool, urgent: bool) -> Select[Any]:
+    mine, other = _deliveries, _deliveries.alias("other")
+    now: Any = bindparam("now")
+    # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
+    # at most, nor what waits for another try, whose gaps are never longer than LONGEST_GAP.
+    set_back = or_(
+        mine.c.next_at > bindparam("longest"), and_(mine.c.attempts == 0, mine.c.next_at > bindparam("gathered"))
+    )
+    # Where an older one may itself be held up (in a line, or since its target is left alone), a notice waits for none
+    # that is not a notice too: its time would run out.
+    held_up = other.c.notice.is_not(None) if in_line or urgent else true()
+    earlier = and_(
+        other.c.state == "pending",
+        other.c.sequence < mine.c.sequence,
+        or_(_notices.c.sequence.is_(None), and_(other.c.next_at <= now, held_up)),
+    )
+    in_the_way = (
+        select(1)
+        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action)
+        .where(true() if in_line else other.c.subject == mine.c.subject)
+        .where(or_(other.c.state == "running", earlier))
+        .correlate(mine, _notices)
+        .exists()
+    )
+    last = select(func.max(_attempts.c.number)).where(_attempts.c.delivery == mine.c.id).correlate(mine)
+    # Of many notices each has its first try before any has its second.
+    nearest = (_notices.c.deadline.is_(None), mine.c.attempts > 0, _notices.c.deadline)
+    return (
+        select(
+            *(mine.c[name] for name in ("id", "sequence", "hook", "action", "attempts", "by_hand", "rehearsal")),
+            mine.c.progress,
+            or_(mine.c.next_at <= now, set_back).label("ready"),
+            last.scalar_subquery().label("last"),
+            _notices.c.deadline,
+            *(_transitions.c[name] for name in ("type", "bid", "occurred_at", "window_start", "observed_at")),
+            _transitions.c.ahead_seconds,
+        )
+        .select_from(
+            mine.join(_transitions, _transitions.c.sequence == mine.c.sequence).join(
+                _notices, _notices.c.sequence == mine.c.notice, isouter=True
+            )
+        )
+        .where(mine.c.hook == bindparam("hook"), mine.c.action == bindparam("action"), mine.c.state == "pending")
+        .where(or_(mine.c.next_at <= bindparam("horizon"), set_back), ~in_the_way)
+        .where(or_(_notices.c.sequence.is_not(None), mine.c.by_hand.is_(True)) if urgent else true())
+        .order_by(mine.c.rehearsal.is_not(None), *(() if in_line else nearest), mine.c.sequence)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+def bodies(connection: Connection, deliveries: Sequence[str]) -> dict[str, str]:
+    """The stored events of the few that are taken, by the id of the delivery."""
+    query = (
+        select(_deliveries.c.id, _events.c.body)
+        .join(_events, _events.c.sequence == _deliveries.c.sequence)
+        .where(_deliveries.c.id.in_(deliveries))
+    )
+    return dict(connection.execute(query).all())
+
+
+def too_late(
+    row: RowMapping, max_age: timedelta | None, rule: HookRule | None, now: datetime
+) -> tuple[str, str] | None:
+    """The state and the reason of what is not to be tried any more. What a person asked for is tried all the same."""
+    if row["by_hand"]:
+        return None
+    return _over(row, max_age, now) or _kept_still(row, rule, now)
+
+
+def _over(row: RowMapping, max_age: timedelta | None, now: datetime) -> tuple[str, str] | None:
+    deadline = row["deadline"]
+    if deadline is not None:
+        return ("expired", f"its deadline passed at {deadline:%H:%M:%S} UTC") if now > deadline else None
+    happened = row["window_start"] or row["observed_at"]
+    if row["occurred_at"] is not None:  # by the marketplace's clock
+        happened = row["occurred_at"] - timedelta(seconds=row["ahead_seconds"])
+    if row["last"] is None and max_age is not None and now - happened > max_age:
+        return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
+    return None
+
+
+def _kept_still(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:
+    if rule is None:
+        return None
+    left = None if row["deadline"] is None else row["deadline"] - now
+    if (reason := too_little(rule.match, left)) is not None:
+        return "expired", reason
+    if (reason := quiet(rule, row["action"], now)) is not None:
+        return "skipped", reason
+    return None
