@@ -28,7 +28,7 @@ class Standing:
         self._conditions, self._cadence, self._clock = conditions, cadence, clock
         self._health, self._disk = health, disk
         self._outage, self._gaps = Trouble("marketplace", clock), Trouble("marketplace", clock)
-        self._lockout = Trouble("key", clock)
+        self._lockout = Trouble("marketplace", clock)
         self.failures = 0
 
     @property
@@ -79,7 +79,7 @@ class Standing:
         health.discarded += 1
         health.key, health.key_message = ("missing" if missing else "refused"), str(error)
         health.last_error = "there is no API key" if missing else str(error)
-        what = "there is no API key; it" if missing else f"it was refused ({error}); a key"
+        what = "there is no API key; it" if missing else f"the key was refused ({error}); a key"
         self._lockout.failed(f"{what} is looked for in {places}")
         if not missing:
             await self._tell("rejected")
