@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mithrild.clock import Clock
 from mithrild.config import Config
-from mithrild.errors import MarketplaceError, MithrildError, StoreError
+from mithrild.errors import MarketplaceError, MithrildError, StoreError, Unreachable
 from mithrild.fleet.pace import prices_interval
 from mithrild.fleet.schedule import LONGEST_OUTAGE_GAP, backoff
 from mithrild.health import Health
@@ -117,6 +117,8 @@ class Rounds:
                 await keep()
             except MarketplaceError as error:
                 failures.append(error)
+                if isinstance(error, Unreachable) and self._standing.away:
+                    break  # nobody answers the others either
         if failures:
             raise failures[0]
 

@@ -41,15 +41,15 @@ class HandCadence(Cadence):
     def __init__(self, clock: HandClock) -> None:
         super().__init__(clock)
         self._now, self._sleep = clock.monotonic, clock.sleep
-        self._due: dict[str, float] = {}
+        self.due: dict[str, float] = {}
 
     def _lay_down(self, beat: Beat, delay: float) -> None:
-        self._due[beat.name] = self._now() + delay
+        self.due[beat.name] = self._now() + delay
 
     async def turn(self) -> str:
         """One run of the beat that is due next, and its name."""
-        name = min(self._due, key=lambda name: self._due[name])
-        await self._sleep(max(self._due.pop(name) - self._now(), 0.0))
+        name = min(self.due, key=lambda name: self.due[name])
+        await self._sleep(max(self.due.pop(name) - self._now(), 0.0))
         beat = self._beats[name]
         beat.wanted, beat.begun_at = False, self._now()
         delay = await beat.run()
@@ -72,7 +72,7 @@ class Rig:
         self.database = Database(folder / "watch.db")
         budget = RequestBudget(self.clock, cap=100_000)
         self.marketplace = Marketplace(
-            address,
+            self.config.api_url,
             self.config.api_key,
             clock=self.clock,
             tickets=Tickets(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,6 @@ from tests.integration.account_rig import Rig, with_rig
 from tests.integration.sandbox_server import PROJECT
 
 
-def test_a_refused_key_is_tried_on_me_alone_every_five_minutes(tmp_path: Path) -> None:
-    async def story(rig: Rig) -> None:
-        await rig.watch.poll()
-        assert rig.watch.health.key == "ok"
-        await rig.fault(kind="status", path="/v2/*", status=401)
-        assert await rig.watch.poll() == KEY_AGAIN == 300
-        rig.asked()
-        assert await rig.watch.poll() == KEY_AGAIN
-        assert rig.asked() == ["/v2/me"]
-        assert rig.events() == ["credentials.rejected"]
-        rig.visitor.sandbox.faults.clear()
-        assert await rig.watch.poll() < KEY_AGAIN
-        assert rig.watch.health.key == "ok"
-        assert rig.events() == ["credentials.rejected"]
-
-    with_rig(tmp_path, story)
-
-
 def test_a_new_key_is_taken_at_once(tmp_path: Path) -> None:
     async def story(rig: Rig) -> None:
         rig.watch.begin()
@@ -43,36 +24,6 @@ def test_a_new_key_is_taken_at_once(tmp_path: Path) -> None:
         assert rig.watch.health.key == "ok"
 
     with_rig(tmp_path, story, MITHRIL_API_KEY="fkey_wrong")
-
-
-def test_an_outage_is_an_event_after_two_minutes_and_its_end_is_one(tmp_path: Path) -> None:
-    async def story(rig: Rig) -> None:
-        await rig.watch.poll()
-        await rig.fault(kind="status", path="/v2/*", status=503)
-        begun = rig.clock.now()
-        waits = []
-        while rig.clock.now() - begun < timedelta(hours=1):
-            waits.append(await rig.watch.poll())
-            if rig.clock.now() - begun < timedelta(minutes=2):
-                assert rig.events() == []
-            await rig.clock.sleep(waits[-1])
-        assert rig.events() == ["marketplace.unreachable"]
-        assert 150 <= max(waits) <= 300
-        rig.visitor.sandbox.faults.clear()
-        await rig.watch.poll()
-        assert rig.events() == ["marketplace.unreachable", "marketplace.recovered"]
-        assert rig.watch.health.reachable
-
-    with_rig(tmp_path, story)
-
-
-def test_retry_after_is_obeyed(tmp_path: Path) -> None:
-    async def story(rig: Rig) -> None:
-        await rig.watch.poll()
-        await rig.fault(kind="status", path="/v2/*", status=429, retry_after=77)
-        assert await rig.watch.poll() >= 77
-
-    with_rig(tmp_path, story)
 
 
 def test_a_key_of_another_organization_is_told_to_the_one_in_charge(tmp_path: Path) -> None:
