@@ -41,8 +41,9 @@ class Backups:
     def state(self) -> BackupState:
         return self._state
 
-    async def look(self) -> datetime | None:
-        """Starts one if it is due. When the next one is."""
+    async def look(self, *, only: bool = False) -> datetime | None:
+        """Starts one if it is due, unless this is `only` to look. When the next one is."""
+        run = self._state.run
         if self._state.stage is not None:
             return self._state.next_at
         settings, folder = self._config().backup, self._config().backup_folder
@@ -51,10 +52,12 @@ class Backups:
             held = await asyncio.to_thread(backup.listing, folder)
         except StoreError as error:
             self._failed(str(error))
-            return self._plan()
+            return self._state.next_at
+        if self._state.run != run:  # somebody asked for one meanwhile: its end will tell what there is
+            return self._state.next_at
         self._state = replace(self._state, held=tuple(held))
         due = self._plan()
-        if due is not None and due <= self._clock.now():
+        if due is not None and due <= self._clock.now() and not only:
             self.start()
         return due
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from loguru import logger
 
@@ -46,9 +46,12 @@ class Upkeep:
         self._dropped = Dropped()
         self._limits: Limits | None = None  # of the last sweep
         self._swept_at = self._measured_at = float("-inf")  # monotonic
+        self._first_look: asyncio.Task[datetime | None] | None = None
         self.growth: Growth | None = None
 
     def begin(self, cadence: Cadence) -> None:
+        # What there is can be told at once; what is to be done has time.
+        self._first_look = asyncio.create_task(self._backups.look(only=True))
         cadence.add(Beat("upkeep", self.run), delay=FIRST)
 
     @property
@@ -65,6 +68,8 @@ class Upkeep:
         return self._backups.start()
 
     async def stop(self) -> None:
+        if self._first_look is not None:
+            await asyncio.gather(self._first_look, return_exceptions=True)
         await self._backups.stop()
 
     async def run(self) -> float:

@@ -19,6 +19,7 @@ from mithrild.store import backup, growth
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_prices
 from mithrild.watcher import upkeep as module
+from mithrild.watcher.cadence import Cadence
 from mithrild.watcher.upkeep import Upkeep
 from tests.integration.store_builders import (
     STARTING,
@@ -112,6 +113,20 @@ def test_a_start_soon_after_the_last_backup_makes_none(tmp_path: Path) -> None:
         rig.clock.turn_to(3600)
         await rig.upkeep.stop()
         await again.run()
+        assert (again.backups.run, again.backups.next_at) == (0, at(DAY))
+        await again.stop()
+
+    run(tmp_path, test)
+
+
+def test_what_there_is_can_be_told_before_anything_is_done(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        await rig.look()
+        again = Upkeep(lambda: rig.config, rig.database, rig.clock, lambda: rig.skew)
+        rig.clock.turn_to(2 * DAY)
+        again.begin(Cadence(rig.clock))
+        await until(lambda: again.backups.held)
+        assert [one.path.name for one in again.backups.held] == rig.names()
         assert (again.backups.run, again.backups.next_at) == (0, at(DAY))
         await again.stop()
 
