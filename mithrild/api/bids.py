@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from mithrild.fleet.completeness import is_live
 from mithrild.fleet.event import stamp
 from mithrild.fleet.model import Bid, Instance, Listing, Record
 from mithrild.store import read
+from mithrild.store.reach import reach
 from mithrild.wire import BID_STATES
 
 LAST_STEPS = 10
@@ -93,7 +95,11 @@ async def show_history(parts: Parts, request: Request) -> Response:
     def show() -> Response:
         with parts.database.read() as connection:
             view, steps = _page(connection, found, ended=True, last=None)
-            return answer({"freshness": freshness(connection, parts), "bid": view, "steps": steps})
+            shown: Json = {"freshness": freshness(connection, parts), "bid": view, "steps": steps}
+            dropped = reach(connection).before
+            if dropped is not None and datetime.fromisoformat(view["created_at"]) <= dropped:
+                shown["kept_since"] = stamp(dropped)  # what it went through before that is no longer on record
+            return answer(shown)
 
     return await asyncio.to_thread(show)
 

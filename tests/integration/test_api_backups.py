@@ -12,7 +12,7 @@ from mithrild.store.bounded import Dropped
 from mithrild.store.inventory import keep_prices
 from mithrild.store.retention import drop_transitions
 from tests.integration.api_on_socket import Api, on_socket
-from tests.integration.store_builders import STARTING, a_bid, an_auction, an_instance, at, keep, poll, until
+from tests.integration.store_builders import STARTING, a_bid, an_auction, an_instance, at, keep, poll, sql, until
 
 DAY = 86400
 
@@ -71,6 +71,10 @@ def test_status_tells_how_large_the_record_is_and_what_was_dropped(tmp_path: Pat
             keep_prices(api.database, [an_auction(cents=500 + number)], at(number - 10 * DAY))
         assert list(drop_transitions(api.database, at(-200 * DAY), Dropped()))
         api.config = replace(api.config, keep=Keep(transitions=timedelta(days=200)))
+        history = await api.get("/bids/bid_1/history")
+        assert "kept_since" not in history  # it was placed, as it says itself, after all that was dropped
+        sql(api.database, "UPDATE bids SET created_at = '2025-01-01T00:00:00.000000Z'")
+        assert (await api.get("/bids/bid_1/history"))["kept_since"] == "2025-10-19T12:00:01Z"
         await api.upkeep.run()
         await until(lambda: api.upkeep.backups.stage is None)
         store = (await api.get("/status"))["store"]

@@ -226,6 +226,13 @@ def test_the_line_of_an_event(daemon: FakeDaemon) -> None:
     assert "left" not in second
 
 
+def test_history_says_what_is_no_longer_kept(daemon: FakeDaemon) -> None:
+    shown = {"freshness": FRESH, "bid": bid(), "steps": [], "kept_since": "2016-11-23T12:00:00Z"}
+    daemon.answers["/v1/bids/train/history"] = answer(shown)
+    done = ml(daemon.env(), "history", "train")
+    assert "ml: what it went through until 2016-11-23 12:00:00 is no longer kept\n" in done.err
+
+
 def test_daemon_status(daemon: FakeDaemon) -> None:
     hook = {
         "name": "save", "on": ["instance.preempting"], "pending": 0, "running": 0, "done": 12, "failed": 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mithril_cli import answers, client, output, timeline
+from mithril_cli import answers, client, output, timeline, times
 from mithril_cli.command import JSON, NAME, PROJECT, Command, project_query
 from mithril_cli.text import clean, shorten
 from mithrild import wire
@@ -22,6 +22,9 @@ def show(args: argparse.Namespace) -> int:
     bid, steps = answers.one(answer, "bid"), answers.objects(answer, "steps")
     answers.tell_freshness(answer)
     now = answers.present()
+    since = times.moment(answer.get("kept_since"))
+    if since is not None:
+        output.note(f"what it went through until {times.local(since, now)} is no longer kept")
     if args.json:
         output.document({"bid": bid, "steps": timeline.documented(steps, now)})
         return wire.EXIT_DONE
