@@ -32,7 +32,7 @@ from mithrild.store.tables import (
 
 _LAST = "last_dropped"
 _REHEARSED = "simulated"  # what never happened does not say how things stand
-ROWS = 100  # transitions, or bids, in one transaction
+ROWS = 50  # transitions, or bids, in one transaction
 
 _transitions, _events, _notices = table_of(TransitionRow), table_of(EventRow), table_of(NoticeRow)
 _deliveries, _attempts = table_of(DeliveryRow), table_of(AttemptRow)

@@ -85,6 +85,7 @@ def test_commits_go_on_while_it_is_made_and_it_shows_one_moment(
 
     def told(stage: str, share: float | None) -> None:
         stages.append((stage, share))
+        assert len(stages) < 500, "each commit makes it begin anew"
         keep(database, poll(100 + len(stages), a_bid(status="Open" if len(stages) % 2 else "Paused")))
 
     made = backup.make(database.path, folder, at(0), told=told, cancelled=lambda: False)
