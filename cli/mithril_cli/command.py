@@ -7,6 +7,7 @@ import os
 
 from mithril_cli import output
 from mithril_cli.errors import Usage
+from mithril_cli.text import LONGEST, clean, shorten
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class Parser(argparse.ArgumentParser):
     """One command's parser. What it dislikes becomes a Usage error, one line like every other."""
 
     def error(self, message: str) -> NoReturn:
-        raise Usage(f"{message}; try: {self.prog} -h")
+        # It quotes what was typed, and that may be a whole file.
+        raise Usage(f"{shorten(clean(message), LONGEST)}; try: {self.prog} -h")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -82,6 +82,9 @@ def _run(command: Command, prog: str, argv: list[str]) -> int:
 
 def _unknown(word: str, prog: str, known: Iterable[str]) -> Usage:
     """What to say of a word that is no command."""
+    from mithril_cli.text import clean, shorten
+
+    word = shorten(clean(word), 60)
     if word.startswith("-"):
         return Usage(f"unknown option {word}; try: {prog} -h")
     from difflib import get_close_matches

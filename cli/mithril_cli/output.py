@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checke
 if TYPE_CHECKING:
     from typing import TextIO
 
+LONGEST_NOTE = 2000  # characters
 RED, GREEN, YELLOW, DIM = "31", "32", "33", "2"
 # What stands in for our own signs where the stream cannot carry them; each is as wide as the sign.
 _PLAIN_SIGNS = {ord("…"): "~", ord("→"): ">"}
@@ -37,8 +38,9 @@ def document(value: object) -> None:
 
 
 def note(message: str) -> None:
-    """One line on standard error. It may hold anything: it is made harmless here."""
-    aside(f"ml: {clean(message)}\n")
+    """One line on standard error. It may hold anything: it is made harmless here, and quotes nothing at length."""
+    shown = message if len(message) <= LONGEST_NOTE else f"{message[:LONGEST_NOTE]}…"
+    aside(f"ml: {clean(shown)}\n")
 
 
 def aside(text: str) -> None:
@@ -54,7 +56,12 @@ def terminal() -> bool:
 
 def colours() -> bool:
     """Whether standard output may be coloured: on a terminal that has not been told otherwise."""
-    return terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return terminal() and not os.environ.get("NO_COLOR") and not dumb()
+
+
+def dumb() -> bool:
+    """Whether the terminal understands nothing but lines of text, or nobody has said what it understands."""
+    return os.environ.get("TERM", "dumb") in ("dumb", "")
 
 
 def room() -> int | None:

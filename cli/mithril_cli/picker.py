@@ -103,7 +103,7 @@ def _choice(thing: Object, keys: Sequence[str]) -> Choice:
 def _ask(what: str, choices: Sequence[Choice], columns: Sequence[Column], answer: Object) -> str:
     question = f"which {clean(what)}? "
     stale = answers.stale_line(answers.part(answer, "freshness"))
-    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+    if output.dumb():
         return _ask_by_number(question, choices, columns, stale)
     from mithril_cli import menu
 

@@ -136,4 +136,6 @@ def _note(step: Object) -> str:
     if answers.words(step.get("type")).endswith(".reprieved"):
         return "reprieved: it never stopped"
     provenance = answers.words(step.get("provenance"), "observed")
-    return "" if provenance == "observed" else provenance
+    if provenance == "observed":
+        return ""
+    return f"{provenance}, inferred" if step.get("inferred") else provenance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 import uvicorn
 from loguru import logger
@@ -77,12 +78,12 @@ QUESTIONS: dict[tuple[str, str], Callable[[Parts, Request], Awaitable[Response]]
 
 
 class _Name(Convertor[str]):
-    """A bid's name in an address: it may hold slashes and line breaks."""
+    """A bid's name in an address, still escaped: it may hold slashes and line breaks."""
 
     regex = "(?s:.+)"
 
     def convert(self, value: str) -> str:
-        return value
+        return unquote(value)
 
     def to_string(self, value: str) -> str:
         return value
@@ -123,7 +124,7 @@ def build(parts: Parts) -> ASGIApp:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # invariance
     app.router.redirect_slashes = False
-    return _NoBrowsers(app)
+    return _Door(app)
 
 
 async def _while_heard(request: Request, asking: Awaitable[Response]) -> Response:
@@ -143,8 +144,9 @@ async def _while_heard(request: Request, asking: Awaitable[Response]) -> Respons
         await asyncio.gather(answering, gone, return_exceptions=True)
 
 
-class _NoBrowsers:
-    """A page in a browser must not reach the daemon, through whatever proxy: it cannot hide these headers."""
+class _Door:
+    """A page in a browser must not reach the daemon, through whatever proxy: it cannot hide these headers. And
+    addresses are taken apart as they were sent: a bid that is called `train/history` is not the history of train."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -154,6 +156,8 @@ class _NoBrowsers:
             refusal = refuse(Refusal("refused", "requests with Origin or Referer are refused: no browser may ask"))
             await refusal(scope, receive, send)
             return
+        if scope["type"] == "http":
+            scope["path"] = scope["raw_path"].decode("ascii", "replace")
         await self._app(scope, receive, send)
 
 

@@ -128,6 +128,7 @@ def step_view(row: RowMapping, names: Mapping[str, str]) -> Json:
         "from": row["before"],
         "to": row["after"],
         "provenance": row["provenance"],
+        "inferred": row["inferred"],
         "baseline": row["baseline"],
     }
 

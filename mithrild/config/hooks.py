@@ -63,6 +63,7 @@ class Hook(Table):
     env: Annotated[tuple[Annotated[str, AfterValidator(check_passed)], ...], BeforeValidator(a_list)] = ()
     timeout: Timeout = timedelta(minutes=1)
     max_age: Age = timedelta(minutes=10)
+    on_late: Literal["skip", "run"] = "skip"
     mode: Literal["parallel", "queue", "restart", "single"] = "parallel"
     max_parallel: Annotated[StrictInt, Field(ge=1, le=64)] = 4
     tries: Annotated[StrictInt, Field(ge=1, le=100)] = 10
@@ -100,6 +101,11 @@ class Hook(Table):
             return f"notify {self.notified(action).scheme} {self.mark(action)} {action}"
         return None
 
+    @property
+    def oldest(self) -> timedelta | None:
+        """How old news may be that this hook acts on, None for any age. A notice goes by its deadline."""
+        return None if self.on_late == "run" else self.max_age
+
     def notified(self, action: str) -> Address:
         """The address that `notify`, `notify-2` … stands for."""
         assert self.notify is not None
@@ -117,7 +123,7 @@ class Hook(Table):
             self.name,
             self.on,
             self.match.asked(),
-            self.max_age,
+            self.oldest,
             self.actions,
             first=self.when == "first",
             quiet=self.quiet,

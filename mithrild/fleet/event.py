@@ -100,6 +100,7 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
             "from": status_word(step.aspect, step.before),
             "to": status_word(step.aspect, step.after),
             "provenance": step.provenance,
+            "inferred": step.inferred,
             "observed_at": stamp(step.observed_at),
             "occurred_at": stamp(step.occurred_at),
             "deadline": stamp(notice.deadline) if notice else None,

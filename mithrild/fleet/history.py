@@ -6,7 +6,6 @@ status that the record holds: a step beyond it is the next poll's to see, or it 
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,19 +15,6 @@ from mithrild.fleet import lifecycle
 from mithrild.fleet.model import Kind, Transition
 from mithrild.fleet.notices import CLOCKS_DIFFER, NOTICE
 from mithrild.fleet.timeline import Row, Told, align
-
-# What each word of a bid's history means: the aspect, and the status it leads to. The marketplace has no word for the
-# return from Preempting to Open: that is told by the instances, which stop then, or by a poll. Memory and volumes are
-# what a poll could see: their words do not say what was there before.
-BID_WORDS: Mapping[str, tuple[str, str | None]] = {
-    "Placed": ("status", "Open"),
-    "Allocated": ("status", "Allocated"),
-    "Preempted": ("status", "Preempting"),
-    "Paused": ("status", "Paused"),
-    "Resumed": ("status", "Open"),
-    "Terminated": ("status", "Terminated"),
-    "Limit Price Changed": ("limit_price", None),
-}
 
 _TICK = timedelta(microseconds=1)
 
@@ -107,7 +93,7 @@ def _join(line: list[Row | Told], times: dict[int, datetime]) -> None:
     for at in range(len(line) - 2, -1, -1):
         told, row = line[at], line[at + 1]
         if isinstance(told, Told) and isinstance(row, Row) and row.after == told.after:
-            if row.occurred_at is None:
+            if row.occurred_at is None and not told.inferred:
                 times[row.sequence] = told.at
             line[at : at + 2] = [_timed(row, times.get(row.sequence))]
 
@@ -142,7 +128,7 @@ def _write(
 
 def _step(subject: Subject, before: str | None, told: Told, now: datetime, *, in_time: bool) -> Transition:
     # No step is missing between two of a history: what came back from a notice in time, with no stop, was reprieved.
-    type = "bid.limit_changed"
+    type = {"limit_price": "bid.limit_changed", "memory": "bid.memory_changed"}.get(subject.aspect, "")
     if subject.aspect == "status":
         name = lifecycle.bid_event if subject.kind == "bid" else lifecycle.instance_event
         type = name(before, told.after, in_time=in_time)
@@ -159,34 +145,5 @@ def _step(subject: Subject, before: str | None, told: Told, now: datetime, *, in
         window_start=None,
         occurred_at=told.at,
         provenance="backfilled",
+        inferred=told.inferred,
     )
-
-
-def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list[Told]:
-    """A bid's story with the returns to Open that its history has no word for.
-
-    The notice of a bid ran out when its instances went on from PREEMPTING to a stop; where they ran on, it was taken
-    back. Where no instance tells, nothing is inferred.
-    """
-    steps: list[Told] = []
-    ends = sorted(
-        after.at
-        for one in instances
-        for before, after in itertools.pairwise(one)
-        if before.after == "STATUS_PREEMPTING" and after.after in _STOPS
-    )
-    for at, told in enumerate(story):
-        steps.append(told)
-        if told.after != "Preempting":
-            continue
-        limit = story[at + 1].at if at + 1 < len(story) else None
-        stopped = next((end for end in ends if end >= told.at and (limit is None or end <= limit)), None)
-        # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice.
-        if stopped is not None and (stopped != limit or story[at + 1].after == "Allocated"):
-            steps.append(Told("Open", stopped))
-    return steps
-
-
-_STOPS = tuple(
-    f"STATUS_{word}" for word in ("STOPPING", "STOPPED", "PREEMPTED", "REPLACED", "TERMINATED", "PAUSED", "ERROR")
-)

@@ -160,6 +160,7 @@ class BidEvent:
     word: str
     at: datetime
     limit_price: str | None = None
+    memory_gb: int | None = None
 
 
 Noun = TypeVar("Noun")
@@ -251,4 +252,5 @@ class Transition:
     window_start: datetime | None  # the last complete poll without it
     occurred_at: datetime | None = None  # by the marketplace's own clock, where it is known
     provenance: Provenance = "observed"
+    inferred: bool = False  # no word of the marketplace says so: it must have been, by what else it tells
     baseline: bool = False  # first sight: recorded, but no news

@@ -37,6 +37,12 @@ def verbatim(words: object) -> str:
     return str(words) if isinstance(words, int | float) else "?"
 
 
+def spelled(words: str) -> str:
+    """One spelling for one price: `"$29"` and `"29.00"` are `"$29.00"`. Words that are no exact price stay."""
+    exact = cents(words)
+    return words if exact is None else dollars(exact)
+
+
 def dollars(cents: int) -> str:
     """800 as `"$8.00"`, the form that the marketplace takes."""
     return f"${cents // 100}.{cents % 100:02d}"

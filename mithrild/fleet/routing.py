@@ -111,7 +111,8 @@ def _too_late(facts: Facts, rule: HookRule) -> str | None:
     if facts.left is not None:
         return "the deadline has passed" if facts.left < timedelta(0) else too_little(rule.match, facts.left)
     if rule.max_age is not None and facts.age > rule.max_age:
-        return f"{facts.age.total_seconds():.0f} s old, max_age is {rule.max_age.total_seconds():.0f} s"
+        unseen = "" if facts.provenance == "observed" else f", and nobody saw it happen ({facts.provenance})"
+        return f"{facts.age.total_seconds():.0f} s old, max_age is {rule.max_age.total_seconds():.0f} s{unseen}"
     return None
 
 

@@ -43,10 +43,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A step of the same subject in the marketplace's history."""
+    """A step of the same subject in the marketplace's history, or one that must have been by what it tells."""
 
     after: str
     at: datetime
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
         if row is not None:
             free.remove(row)
             stands[at] = row.sequence
-            if row.occurred_at is None:
+            if row.occurred_at is None and not story[at].inferred:
                 times[row.sequence] = story[at].at
 
     # What surely belongs together finds itself first, in its order.

@@ -126,38 +126,48 @@ class Dispatcher:
         lanes = {(hook.name, action): hook for hook in hooks for action in hook.actions}
         waiting = set(await asyncio.to_thread(outbox.waiting_lanes, self._database))
         waiting -= await self._cancelled(waiting, lanes, now)
+        rehearsing = set(await asyncio.to_thread(outbox.rehearsing_lanes, self._database))
         for lane, hook in lanes.items():
             if lane not in waiting or self._stopping.is_set():
                 continue
-            if hook.mode == "restart":
-                for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
-                    self._under_way.overtake(lane, id, why)
-            for claim in await self._claim(hook, lane, now):
-                self._under_way.begin(lane, claim.id, partial(self._deliver, hook, claim))
-            if hook.mode == "single" and self._under_way.count(lane):
-                await asyncio.to_thread(queueing.drop_new, self._database, lane, now)
+            await self._start(hook, lane, now, rehearsed=False)
+            if lane in rehearsing:
+                await self._start(hook, lane, now, rehearsed=True)
 
-    async def _claim(self, hook: Hook, lane: Lane, now: datetime) -> list[Claim]:
+    async def _start(self, hook: Hook, lane: Lane, now: datetime, *, rehearsed: bool) -> None:
+        """What really happened, or what is rehearsed: that has places of its own, and takes none from the other."""
+        places = _rehearsing(lane) if rehearsed else lane
+        if hook.mode == "restart":
+            for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
+                self._under_way.overtake(places, id, why)
+        for claim in await self._claim(hook, lane, now, rehearsed=rehearsed):
+            self._under_way.begin(places, claim.id, partial(self._deliver, hook, claim))
+        if hook.mode == "single" and self._under_way.count(places):
+            await asyncio.to_thread(queueing.drop_new, self._database, lane, now, rehearsed=rehearsed)
+
+    async def _claim(self, hook: Hook, lane: Lane, now: datetime, *, rehearsed: bool) -> list[Claim]:
         """What may begin now: as many as there are places, as far as their target is not to be left alone."""
-        free = hook.places(lane[1]) - self._under_way.count(lane)
+        under_way = self._under_way.count(_rehearsing(lane) if rehearsed else lane)
+        free = hook.places(lane[1]) - under_way
         if free <= 0:
             return []
         take = partial(
             outbox.claim,
             self._database,
             lane,
-            max_age=hook.max_age,
+            max_age=hook.oldest,
             run=self._run,
             now=now,
             rule=hook.rule(),
             gather=lane[1].startswith(GATHERED),
             in_line=hook.mode == "queue",
+            rehearsed=rehearsed,
         )
         admitted = self._circuits.admits(hook.target(lane[1]))
         if admitted == "all":
             return await asyncio.to_thread(take, free=free)
         claims = await asyncio.to_thread(take, free=free, urgent=True)
-        if admitted == "one" and not claims and not self._under_way.count(lane):
+        if admitted == "one" and not claims and not under_way:
             claims = await asyncio.to_thread(take, free=1)
         return claims
 
@@ -234,6 +244,11 @@ class Dispatcher:
                 if self._ending:
                     return
                 await self._clock.sleep(STORE_AGAIN)
+
+
+def _rehearsing(lane: Lane) -> Lane:
+    """Where the tries of tests and drills are counted: beside those of their lane."""
+    return lane[0], f"{lane[1]} (rehearsed)"
 
 
 def _why_not_there(lane: Lane, lanes: Collection[Lane]) -> str:

@@ -112,7 +112,7 @@ def instance_status(raw: object) -> Mapped[InstanceStatus]:
 def bid_event(raw: object) -> Mapped[BidEvent]:
     wire, notes = read(schema.BidEventWire, raw)
     price = None if wire.limit_price is None else verbatim(wire.limit_price)
-    return BidEvent(wire.event_type, moment(wire.timestamp), price), notes
+    return BidEvent(wire.event_type, moment(wire.timestamp), price, wire.memory_gb), notes
 
 
 def status_history(raw: object) -> Mapped[InstanceStory]:

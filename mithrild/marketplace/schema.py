@@ -89,6 +89,7 @@ class BidEventWire(Wire):
     event_type: Word
     timestamp: Any
     limit_price: Any = None
+    memory_gb: Count | None = None
 
 
 class StatusEventWire(Wire):

@@ -11,7 +11,20 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, RowMapping, Select, and_, bindparam, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from mithrild.fleet.matching import too_little
 from mithrild.fleet.routing import HookRule, quiet
@@ -35,17 +48,18 @@ def due(
     gather: bool = False,
     in_line: bool = False,
     urgent: bool = False,
+    rehearsed: bool = False,
 ) -> Sequence[RowMapping]:
     """At most so many, the first to be tried first. `ready` of a row is false where it only waits for others of its
     kind, which `gather` asks for too."""
     moments = {"now": now, "gathered": now + GATHERED_WITHIN, "longest": now + LONGEST_GAP}
     moments["horizon"] = moments["gathered"] if gather else now
     values = {"hook": lane[0], "action": lane[1], "most": most, **moments}
-    return connection.execute(_query(in_line, urgent), values).mappings().all()
+    return connection.execute(_query(in_line, urgent, rehearsed), values).mappings().all()
 
 
 @cache
-def _query(in_line: bool, urgent: bool) -> Select[Any]:
+def _query(in_line: bool, urgent: bool, rehearsed: bool) -> Select[Any]:
     mine, other = _deliveries, _deliveries.alias("other")
     now: Any = bindparam("now")
     # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
@@ -63,7 +77,7 @@ def _query(in_line: bool, urgent: bool) -> Select[Any]:
     )
     in_the_way = (
         select(1)
-        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action)
+        .where(other.c.hook == mine.c.hook, other.c.action == mine.c.action, is_rehearsed(other, rehearsed))
         .where(true() if in_line else other.c.subject == mine.c.subject)
         .where(or_(other.c.state == "running", earlier))
         .correlate(mine, _notices)
@@ -88,11 +102,16 @@ def _query(in_line: bool, urgent: bool) -> Select[Any]:
             )
         )
         .where(mine.c.hook == bindparam("hook"), mine.c.action == bindparam("action"), mine.c.state == "pending")
-        .where(or_(mine.c.next_at <= bindparam("horizon"), set_back), ~in_the_way)
+        .where(or_(mine.c.next_at <= bindparam("horizon"), set_back), ~in_the_way, is_rehearsed(mine, rehearsed))
         .where(or_(_notices.c.sequence.is_not(None), mine.c.by_hand.is_(True)) if urgent else true())
-        .order_by(mine.c.rehearsal.is_not(None), *(() if in_line else nearest), mine.c.sequence)
+        .order_by(*(() if in_line else nearest), mine.c.sequence)
         .limit(bindparam("most", type_=Integer))
     )
+
+
+def is_rehearsed(deliveries: FromClause, rehearsed: bool) -> ColumnElement[bool]:
+    """Whether it belongs to a test or a drill: or, the other way round, really happened."""
+    return deliveries.c.rehearsal.is_not(None) if rehearsed else deliveries.c.rehearsal.is_(None)
 
 
 def bodies(connection: Connection, deliveries: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import and_, select, update
 
 from mithrild.store.database import Database
+from mithrild.store.due import is_rehearsed
 from mithrild.store.outbox import Lane
 from mithrild.store.tables import DeliveryRow, EventRow, table_of
 
@@ -43,14 +44,16 @@ def overtake(database: Database, lane: Lane, now: datetime) -> dict[str, str]:
     return {id: _overtaken(by) for id, state, by in rows if state == "running"}
 
 
-def drop_new(database: Database, lane: Lane, now: datetime) -> int:
-    """Puts aside what was never tried, since one is under way (`mode = "single"`). What a person asked for waits."""
+def drop_new(database: Database, lane: Lane, now: datetime, *, rehearsed: bool = False) -> int:
+    """Puts aside what was never tried, since one is under way (`mode = "single"`). What a person asked for waits.
+    Of what really happened, or of what is `rehearsed`."""
     new = (_deliveries.c.state == "pending", _deliveries.c.attempts == 0, _deliveries.c.by_hand.is_(False))
     values = {"state": "skipped", "finished_at": now, "next_at": None}
     with database.write() as connection:
         return connection.execute(
             update(_deliveries)
             .where(_deliveries.c.hook == lane[0], _deliveries.c.action == lane[1], *new)
+            .where(is_rehearsed(_deliveries, rehearsed))
             .values(values | {"reason": 'mode = "single": another was under way'})
         ).rowcount
 

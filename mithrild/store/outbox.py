@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, insert, select, true, update
 
 from mithrild.fleet.routing import HookRule
 from mithrild.store.database import Database
-from mithrild.store.due import ALL, bodies, due, too_late
+from mithrild.store.due import ALL, bodies, due, is_rehearsed, too_late
 from mithrild.store.read import chunks
 from mithrild.store.tables import AttemptRow, DeliveryRow, NoticeRow, table_of
 
@@ -71,8 +71,10 @@ def claim(
     gather: bool = False,
     in_line: bool = False,
     urgent: bool = False,
+    rehearsed: bool = False,
 ) -> list[Claim]:
-    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first, and rehearsals last.
+    """Takes up to `free` due deliveries of a lane, those with the nearest deadline first: of what really happened, or
+    of what is `rehearsed`. Neither makes the other wait.
 
     On the way, what is too late is put aside, with its reason: *expired* past the deadline of its notice, or with less
     time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
@@ -80,7 +82,7 @@ def claim(
     other nodes of its bid, due or still waiting for just that. With `in_line` deliveries come in the order of their
     events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for.
     """
-    look = partial(due, lane=lane, now=now, gather=gather, in_line=in_line, urgent=urgent)
+    look = partial(due, lane=lane, now=now, gather=gather, in_line=in_line, urgent=urgent, rehearsed=rehearsed)
     taken: list[Claim] = []
     with database.write() as connection:
         while len(taken) < free:
@@ -256,9 +258,18 @@ def void_leases(database: Database, now: datetime) -> None:
 
 def waiting_lanes(database: Database) -> list[Lane]:
     """The lanes in which something waits, due or not."""
+    return _waiting(database, true())
+
+
+def rehearsing_lanes(database: Database) -> list[Lane]:
+    """Those in which something of a test or a drill waits."""
+    return _waiting(database, is_rehearsed(_deliveries, True))
+
+
+def _waiting(database: Database, which: ColumnElement[bool]) -> list[Lane]:
     with database.read() as connection:
-        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending").distinct()
-        return [(hook, action) for hook, action in connection.execute(query)]
+        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending", which)
+        return [(hook, action) for hook, action in connection.execute(query.distinct())]
 
 
 def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:

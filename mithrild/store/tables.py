@@ -141,6 +141,7 @@ class TransitionRow(SQLModel, table=True):
     type: str
     provenance: str
     baseline: bool
+    inferred: bool = Field(default=False, sa_column_kwargs={"server_default": text("0")})
     window_start: datetime | None = Field(default=None, sa_type=Moment)
     observed_at: datetime = Field(sa_type=Moment)
     occurred_at: datetime | None = Field(default=None, sa_type=Moment)

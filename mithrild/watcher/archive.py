@@ -21,7 +21,9 @@ from mithrild.marketplace.client import Marketplace
 
 # Seconds that one answer may take: a person waits for it.
 PATIENCE = 4.0
-LISTING = 60.0  # seconds that a whole listing may take; ten thousand bids are a hundred pages
+# Seconds that a whole listing may take: ten thousand bids are a hundred pages, and the budget frees what was spent a
+# minute ago.
+LISTING = 80.0
 # Above this share of the request budget a listing waits: a third of it is left for polls that grow more frequent.
 SHARE = 0.6
 

@@ -19,10 +19,10 @@ from sqlalchemy import Connection
 from mithrild.clock import Clock
 from mithrild.errors import KeyRefused, MarketplaceError, NotFound, Unreachable
 from mithrild.fleet import lifecycle
-from mithrild.fleet.history import BID_WORDS, reopened
 from mithrild.fleet.model import BidEvent, Instance
+from mithrild.fleet.remembered import in_order
 from mithrild.fleet.schedule import backoff
-from mithrild.fleet.timeline import InstanceStory, Told
+from mithrild.fleet.timeline import InstanceStory
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read, wishes
@@ -175,24 +175,23 @@ class Backfill:
             stories, worse = await self._marketplace.status_history(self._project, bid=fid, since=since)
             for line in (*bad, *worse):
                 logger.debug("{}: {}", fid, line)
-        steps = {one.instance: _in_order(one.steps) for one in stories}
+        steps = {one.instance: in_order(one.steps) for one in stories}
         known = await self._read(lambda connection: read.known_instances(connection, steps))
         if since is not None and steps.keys() - known:
             # One that lived unseen at the last time has a story that begins before it.
             stories, _ = await self._marketplace.status_history(self._project, bid=fid)
-            steps = {one.instance: _in_order(one.steps) for one in stories}
+            steps = {one.instance: in_order(one.steps) for one in stories}
         unseen: list[Instance] = []
         if steps.keys() - known:
             listing = await self._marketplace.instances(self._project, bids=[fid])
             if listing.broken is not None:
                 raise MarketplaceError(listing.broken)
-            unseen = [seen.value for seen in listing.items if seen.value.status in lifecycle.FINAL]
+            unseen = [seen.value for seen in listing.items]
         told = Remembered(
             bid=fid,
             project=self._project,
-            bid_steps=reopened(_statuses(events), list(steps.values())),
+            events=events,
             instance_steps=steps,
-            limit_steps=_limits(events),
             unseen=unseen,
             ahead=self._marketplace.skew or timedelta(),
             asked=asked,
@@ -209,27 +208,3 @@ class Backfill:
                 return question(connection)
 
         return await asyncio.to_thread(ask)
-
-
-def _statuses(events: Sequence[BidEvent]) -> list[Told]:
-    steps = []
-    for event in events:
-        aspect, after = BID_WORDS.get(event.word, (None, None))
-        if aspect == "status" and after is not None:
-            steps.append(Told(after, event.at))
-    return _in_order(steps)
-
-
-def _limits(events: Sequence[BidEvent]) -> list[Told]:
-    """The limit price when the bid was placed, and after each change. Nothing where the first is not told."""
-    priced = [event for event in events if event.limit_price is not None]
-    steps = _in_order([Told(event.limit_price or "", event.at) for event in priced])
-    return steps if any(event.word == "Placed" for event in priced) else []
-
-
-def _in_order(steps: Sequence[Told]) -> list[Told]:
-    """The oldest first; steps of one moment in the order in which they were told."""
-    told = list(steps)
-    if told and told[0].at > told[-1].at:
-        told.reverse()
-    return sorted(told, key=lambda one: one.at)

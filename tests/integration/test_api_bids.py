@@ -33,7 +33,7 @@ def test_bid_is_found_by_fid_and_by_name(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a/b", "50% off?#now", "two words", "ünïcode 🚂", "..", "line\nbreak", "nul\0", "history"]
+    "name", ["a/b", "50% off?#now", "two words", "ünïcode 🚂", "..", "line\nbreak", "nul\0", "history", "100%2F"]
 )
 def test_bid_is_found_whatever_its_name(tmp_path: Path, name: str) -> None:
     quoted = "".join(f"%{byte:02X}" for byte in name.encode())
@@ -42,6 +42,17 @@ def test_bid_is_found_whatever_its_name(tmp_path: Path, name: str) -> None:
         keep(api.database, poll(0, a_bid(name=name)))
         for path in (f"/bids/{quoted}", f"/bids/{quoted}/history"):
             assert (await api.get(path))["bid"]["name"] == name
+
+    on_socket(tmp_path, test)
+
+
+def test_a_name_that_ends_like_another_address_is_a_name_all_the_same(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        keep(api.database, poll(0, a_bid("bid_1", name="train"), a_bid("bid_2", name="train/history")))
+        shown = await api.get("/bids/train%2Fhistory")
+        assert (shown["bid"]["fid"], "transitions" in shown) == ("bid_2", True)
+        assert (await api.get("/bids/train/history"))["bid"]["fid"] == "bid_1"
+        assert (await api.get("/bids/train%2Fhistory/history"))["bid"]["fid"] == "bid_2"
 
     on_socket(tmp_path, test)
 

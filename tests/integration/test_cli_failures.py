@@ -265,3 +265,23 @@ def test_a_closed_standard_output_is_told(daemon: FakeDaemon) -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "standard output is closed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("{}",),
+        ("instance", "{}"),
+        ("completion", "{}"),
+        ("instance", "list", "--limit", "{}"),
+        ("instance", "list", "{}"),
+        ("events", "--since", "{}"),
+        ("events", "--after", "{}"),
+        ("events", "--type", "{}"),
+    ],
+)
+def test_what_was_typed_is_not_said_back_at_length(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with serve(tmp_path, {}) as daemon:
+        done = ml(daemon.env(), *(word.format("x" * 100_000) for word in words))
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert len(done.err) < 2200

@@ -216,7 +216,7 @@ def test_pages_that_do_not_advance_end_in_an_error(daemon: FakeDaemon) -> None:
 
 def test_the_line_of_an_event(daemon: FakeDaemon) -> None:
     late = event(2, type="bid.reopened", time=ago(days=3))
-    late["data"] = {**late["data"], "provenance": "backfilled", "deadline": ago(days=3), "instance": None}
+    late["data"] = {**late["data"], "provenance": "backfilled", "deadline": ago(minutes=-4), "instance": None}
     daemon.answers["/v1/events"] = answer({"events": [event(1), late], "next": 2, "oldest": 1})
     first, second = ml(daemon.env(), "events").out.splitlines()
     assert first.split()[1:7] == ["instance.preempting", "train", "train-0", "running", "→", "preempting"]

@@ -35,7 +35,7 @@ def bare(seen: str) -> list[str]:
 def test_states_are_coloured_on_a_terminal_only_where_that_is_welcome(daemon: FakeDaemon) -> None:
     args = ("instance", "list")
     assert "\x1b[31mpreempting" in ml_on_terminal(daemon.env(), *args).out
-    for refusing in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+    for refusing in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}):
         assert "\x1b" not in ml_on_terminal(daemon.env(**refusing), *args).out
     assert "\x1b[31m" in ml_on_terminal(daemon.env(NO_COLOR=""), *args).out
 
@@ -58,3 +58,11 @@ def test_columns_of_the_environment_goes_before_the_terminals(daemon: FakeDaemon
 def test_a_page_fits_the_terminal(daemon: FakeDaemon) -> None:
     lines = bare(ml_on_terminal(daemon.env(), "instance", "info", "bid_1", columns=50).out)
     assert max(map(width, lines)) <= 50
+
+
+def test_types_of_one_name_are_told_apart_on_a_narrow_terminal(tmp_path: Path) -> None:
+    kind = {"name": "b200-192gb.sxm.8x", "gpu_count": 8, "gpu_type": "B200", "spot_price": "$12.80"}
+    rows = [{**kind, "region": region} for region in ("us-central1-a", "us-central5-a")]
+    with serve(tmp_path, {"/v1/types": answer({"freshness": FRESH, "types": rows})}) as daemon:
+        lines = ml_on_terminal(daemon.env(), "instance", "list-types", columns=40).out.splitlines()[1:]
+    assert [line.split()[1:] for line in lines] == [["us-central1-a", "$12.80"], ["us-central5-a", "$12.80"]]

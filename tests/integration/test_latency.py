@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mithrild.fleet.timeline import Told
+from mithrild.fleet.model import BidEvent
 from mithrild.store import outbox
 from mithrild.store.database import Database
 from mithrild.store.history import Remembered, write_history
@@ -39,7 +39,7 @@ def rounded(spread: Spread | None) -> Spread | None:
     return spread and Spread(spread.count, *(round(one, 2) for one in (spread.p50, spread.p95, spread.worst)))
 
 
-def tell(database: Database, *steps: Told, ahead: float = 0) -> None:
+def tell(database: Database, *steps: BidEvent, ahead: float = 0) -> None:
     """The marketplace's history of bid_1."""
     told = Remembered("bid_1", PROJECT.fid, steps, {}, ahead=timedelta(seconds=ahead))
     write_history(database, told, [], host=HOST, now=at(90))
@@ -50,7 +50,7 @@ def test_a_step_that_a_poll_saw_is_timed_once_the_history_tells_when_it_was(tmp_
         keep(database, poll(0, a_bid(status="Open")))
         keep(database, poll(60, a_bid()), window=lambda _: at(50))
         assert figures(database) == Latency(at(100), None, 1, None, None)
-        tell(database, Told("Open", at(-3600)), Told("Allocated", at(57.5)))
+        tell(database, BidEvent("Placed", at(-3600)), BidEvent("Allocated", at(57.5)))
         assert rounded(figures(database).seen) == Spread(1, 3.5, 3.5, 3.5)
 
 
@@ -59,7 +59,7 @@ def test_times_are_compared_by_one_clock(tmp_path: Path) -> None:
         ahead = timedelta(minutes=10)
         keep(database, replace(poll(0, a_bid(status="Open")), ahead=ahead))
         keep(database, replace(poll(60, a_bid()), ahead=ahead), window=lambda _: at(50))
-        tell(database, Told("Allocated", at(657.5)), ahead=600)
+        tell(database, BidEvent("Allocated", at(657.5)), ahead=600)
         assert rounded(figures(database).seen) == Spread(1, 3.5, 3.5, 3.5)
 
 
@@ -67,7 +67,7 @@ def test_what_nobody_saw_in_time_is_counted_and_not_timed(tmp_path: Path) -> Non
     with opened(tmp_path) as database:
         keep(database, poll(0, a_bid(status="Open")))
         keep(database, poll(60, a_bid()), window=lambda _: at(0))
-        steps = Told("Allocated", at(10)), Told("Preempting", at(20)), Told("Allocated", at(58))
+        steps = BidEvent("Allocated", at(10)), BidEvent("Preempted", at(20)), BidEvent("Allocated", at(58))
         tell(database, *steps)
         backfilled = sql(database, "SELECT count(*) FROM transitions WHERE provenance = 'backfilled'")[0][0]
         assert backfilled
@@ -80,7 +80,7 @@ def test_only_the_last_day_counts(tmp_path: Path) -> None:
     with opened(tmp_path) as database:
         keep(database, poll(0, a_bid(status="Open")))
         keep(database, poll(60, a_bid()), window=lambda _: at(50))
-        tell(database, Told("Allocated", at(57.5)))
+        tell(database, BidEvent("Allocated", at(57.5)))
         assert figures(database, 86_400 + 60).seen is not None
         assert figures(database, 86_400 + 62).seen is None
 

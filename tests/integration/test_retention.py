@@ -251,7 +251,7 @@ def tell(database: Database, *story: tuple[float, str]) -> list[str]:
     told = Remembered(
         bid="bid_1",
         project=PROJECT.fid,
-        bid_steps=[],
+        events=[],
         instance_steps={"inst_1": [Told(status, days_ago(days)) for days, status in story]},
     )
     added = write_history(database, told, RULES, host=HOST, now=at(0))

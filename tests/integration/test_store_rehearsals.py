@@ -39,8 +39,9 @@ def begin(database: Database, seconds: float = 10, drill: str = "drill_1", **res
     return rehearsals.play(database, drill, scene, [RULE], host=HOST, now=at(seconds), **rest)
 
 
-def claimed(database: Database, seconds: float, free: int = 9) -> list[outbox.Claim]:
-    return outbox.claim(database, ("save", "run"), free=free, max_age=None, run="run_1", now=at(seconds), rule=RULE)
+def claimed(database: Database, seconds: float, *, rehearsed: bool = True) -> list[outbox.Claim]:
+    lane, now = ("save", "run"), at(seconds)
+    return outbox.claim(database, lane, free=9, max_age=None, run="run_1", now=now, rule=RULE, rehearsed=rehearsed)
 
 
 def test_a_drill_brings_the_same_events_to_the_same_hooks_with_a_deadline(tmp_path: Path) -> None:
@@ -104,21 +105,13 @@ def test_what_comes_in_earnest_during_a_drill_is_as_it_would_have_been(tmp_path:
             20, a_bid(), an_instance("inst_1", PREEMPTING), an_instance("inst_2"), deadlines={"inst_1": at(300)}
         )
         keep(database, seen, [RULE])
-        (came,) = claimed(database, 21)
+        (came,) = claimed(database, 21, rehearsed=False)
         assert (came.rehearsal, came.deadline) == (None, at(300))
         keep(database, poll(30, a_bid(), an_instance("inst_1"), an_instance("inst_2")), [RULE])
         with database.read() as connection:
             types = [row["type"] for row in read.steps(connection, "bid_1") if not row["baseline"]]
         assert types == ["instance.preempting", "instance.reprieved"]
         assert {state for _, _, state in deliveries(database) if state == "superseded"} == set()
-
-
-def test_what_is_real_goes_before_what_is_imagined(tmp_path: Path) -> None:
-    with opened(tmp_path) as database:
-        keep(database, poll(0, *FLEET))
-        begin(database)
-        keep(database, poll(20, a_bid(), an_instance("inst_1", PREEMPTING), an_instance("inst_2")), [RULE])
-        assert [one.rehearsal for one in claimed(database, 21, free=1)] == [None]
 
 
 def test_a_hook_that_wants_the_first_alone_gets_the_first_of_a_drill_and_of_what_comes(tmp_path: Path) -> None:
@@ -137,7 +130,8 @@ def test_the_end_of_its_notice_ends_what_waits_for_it_and_an_interruption_ends_a
         keep(database, poll(0, *FLEET))
         begin(database)
         begin(database, drill="drill_2")
-        outbox.claim(database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(11))
+        lane = ("save", "run")
+        outbox.claim(database, lane, free=1, max_age=None, run="run_1", now=at(11), rehearsed=True)
         rehearsals.end_notices(database, "drill_1", "it ran out", at(20))
         rehearsals.play(database, "drill_1", imagined.run_out(CAST, at(20)), [RULE], host=HOST, now=at(20))
         assert rehearsals.interrupt(database, "drill_1", "the drill was interrupted", at(30)) == 1
@@ -159,7 +153,7 @@ def test_no_rehearsal_outlives_the_daemon_that_began_it(tmp_path: Path) -> None:
         begin(database)
         begin(database, drill="test_1", by_hand=True)
         keep(database, poll(20, a_bid(), an_instance("inst_1", PREEMPTING), an_instance("inst_2")), [RULE])
-        outbox.claim(database, ("save", "run"), free=3, max_age=None, run="run_1", now=at(21))
+        claimed(database, 21)
     with opened(tmp_path) as database:
         outbox.void_leases(database, at(30))
         assert rehearsals.end_all(database, at(30)) == 6

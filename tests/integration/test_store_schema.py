@@ -207,6 +207,7 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             "projects.swept_at",
             "bids.history_due",
             "transitions.ahead_seconds",
+            "transitions.inferred",
             "deliveries.by_hand",
             "deliveries.progress",
             "deliveries.rehearsal",

@@ -193,6 +193,7 @@ def test_a_hook_with_every_key_becomes_a_rule(home: Home) -> None:
         run = ["/bin/sh", "-c", "exit 0"]
         timeout = "4m"
         max_age = "1h30m"
+        on_late = "skip"
         max_parallel = 2
         tries = 3
         [hooks.match]
@@ -221,6 +222,7 @@ def test_a_hook_with_every_key_becomes_a_rule(home: Home) -> None:
     assert hook.rule() == HookRule("save", on, match, timedelta(minutes=90), ("run",), first=True)
     assert hook.run == ("/bin/sh", "-c", "exit 0")
     assert (hook.timeout, hook.max_parallel, hook.tries) == (timedelta(minutes=4), 2, 3)
+    assert hook.model_copy(update={"on_late": "run"}).rule().max_age is None, "late news of any age is acted on"
 
 
 def test_a_hook_with_what_it_needs_has_defaults(home: Home) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mithrild.fleet.history import Merge, Subject, merge, reopened
+from mithrild.fleet.history import Merge, Subject, merge
+from mithrild.fleet.remembered import reopened
 from mithrild.fleet.timeline import Row, Told
 from tests.unit.fleet_builders import moment
 
@@ -168,7 +169,7 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
     again = Told("Allocated", moment(700))
     stopped = told(("RUNNING", 20), ("PREEMPTING", 100), ("STOPPING", 400), ("PREEMPTED", 420))
     reprieved = told(("RUNNING", 20), ("PREEMPTING", 100), ("RUNNING", 200))
-    opened = Told("Open", moment(400))
+    opened = Told("Open", moment(400), inferred=True)
     assert reopened([*words, again], [stopped]) == [*words, opened, again]
     assert reopened(words, [stopped, stopped]) == [*words, opened]
     assert reopened([*words, Told("Allocated", moment(200))], [reprieved])[-1] == Told("Allocated", moment(200))
@@ -180,9 +181,9 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
 def test_what_was_told_of_one_moment_keeps_its_order_around_a_bid_that_reopens() -> None:
     at_once = [Told("Allocated", moment(15)), Told("Preempting", moment(40))]
     stopped = told(("RUNNING", 20), ("PREEMPTING", 40), ("PREEMPTED", 40))
-    assert reopened(at_once, [stopped]) == [*at_once, Told("Open", moment(40))], "a notice of no time"
+    assert reopened(at_once, [stopped]) == [*at_once, Told("Open", moment(40), inferred=True)], "a notice of no time"
     again = Told("Allocated", moment(40))
-    assert reopened([*at_once, again], [stopped]) == [*at_once, Told("Open", moment(40)), again]
+    assert reopened([*at_once, again], [stopped]) == [*at_once, Told("Open", moment(40), inferred=True), again]
     words = [Told(word, moment(51)) for word in ("Paused", "Open", "Allocated", "Terminated")]
     assert reopened(words, []) == words
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mithrild.fleet.price import cents, verbatim
+from mithrild.fleet.price import cents, spelled, verbatim
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,11 @@ def test_anything_gives_cents_or_none(words: object) -> None:
 )
 def test_verbatim(words: object, kept: str) -> None:
     assert verbatim(words) == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "one"),
+    [("$29", "$29.00"), ("29.0", "$29.00"), ("$29.00", "$29.00"), ("1,200", "$1200.00"), ("dear", "dear"), ("", "")],
+)
+def test_one_price_has_one_spelling(words: str, one: str) -> None:
+    assert spelled(words) == one

@@ -136,6 +136,12 @@ def test_old_news_says_how_old() -> None:
     assert verdict == Verdict("tell", "skip", "660 s old, max_age is 600 s")
 
 
+def test_old_news_that_nobody_saw_says_so() -> None:
+    verdict = judged(replace(FACTS, age=timedelta(minutes=11), provenance="backfilled"), RULE)
+    reason = "660 s old, max_age is 600 s, and nobody saw it happen (backfilled)"
+    assert verdict == Verdict("tell", "skip", reason)
+
+
 @pytest.mark.parametrize(("passed", "outcome"), [(False, "run"), (True, "skip")])
 def test_a_notice_counts_by_its_deadline_not_by_its_age(passed: bool, outcome: str) -> None:
     notice = replace(FACTS, type="instance.preempting", left=timedelta(seconds=-1 if passed else 0))

@@ -86,7 +86,8 @@ def _print(event: Object, as_json: bool) -> None:
 
 
 def line(event: Object, now: float) -> str:
-    """One event for a person: when, what, whose, from what to what, and how long is left."""
+    """One event for a person: when, what, whose, from what to what, and how long is left. A late one tells of a
+    notice that was over before anybody heard of it."""
     data = answers.part(event, "data")
     parts = [
         times.local(times.moment(event.get("time")), now),
@@ -96,9 +97,10 @@ def line(event: Object, now: float) -> str:
         _change(data),
     ]
     deadline = times.moment(data.get("deadline"))
-    if deadline is not None and deadline > now:
+    provenance = str(data.get("provenance"))
+    if deadline is not None and deadline > now and provenance != "backfilled":
         parts.append(f"{answers.remaining(data, now)} left")
-    if mark := {"backfilled": "(late)", "simulated": "(simulated)"}.get(str(data.get("provenance"))):
+    if mark := {"backfilled": "(late)", "simulated": "(simulated)"}.get(provenance):
         parts.append(mark)
     return "  ".join(part for part in parts if part).rstrip()
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 def _tell_missing(earlier: Object) -> None:
     if earlier.get("complete") is False:
         reason = answers.words(earlier.get("reason"), "for no reason that is known")
-        output.note(f"ended bids that are not on record could not all be asked for: {reason}")
+        output.note(f"ended bids that are not on record could not all be asked for: {reason}; --limit asks for fewer")
 
 
 def _several(bids: list[Object]) -> bool:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 OLD = 240.0  # seconds: two auctions, and prices have most likely changed
 COLUMNS = (
     Column("NAME", least=12),
-    Column("GPUS"),
-    Column("REGION", rank=1),
+    Column("GPUS", rank=1),
+    Column("REGION"),
     Column("CAPACITY", rank=3),
     Column("SPOT"),
     Column("WIN", rank=2),

@@ -5,14 +5,13 @@ rich is imported only here, and this only where a person watches.
 
 from __future__ import annotations
 
-import os
 import time
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from mithril_cli import answers, bidview, times
+from mithril_cli import answers, bidview, output, times
 from mithril_cli.instance.wait import Lines
 from mithril_cli.text import clean
 
@@ -58,4 +57,4 @@ def possible() -> bool:
     """Whether there is a terminal that can be drawn on: else progress comes as lines."""
     import sys
 
-    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
+    return sys.stderr is not None and sys.stderr.isatty() and not output.dumb()

@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("projects", sa.Column("ahead_seconds", sa.Float(), nullable=False, server_default=sa.text("0")))
     op.add_column("bids", sa.Column("history_due", sa.Boolean(), nullable=False, server_default=sa.text("0")))
     op.create_index("bids_due", "bids", ["history_due", "project"])
+    op.add_column("transitions", sa.Column("inferred", sa.Boolean(), nullable=False, server_default=sa.text("0")))
     op.add_column("transitions", sa.Column("ahead_seconds", sa.Float(), nullable=False, server_default=sa.text("0")))
     op.add_column("deliveries", sa.Column("by_hand", sa.Boolean(), nullable=False, server_default=sa.text("0")))
     op.add_column("deliveries", sa.Column("progress", sa.String(), nullable=True))
