@@ -40,12 +40,13 @@ def stamp(at: float) -> str:
 def next_wall(text: str, now: float) -> float | None:
     """The next moment at which a clock here shows `07:00`; or a time with its date, local where it names no zone.
 
-    None for anything else. A time that a change to summer time leaves out comes as late as the clocks go forward; of
-    one that comes twice the first is meant.
+    None for anything else. A time that a change to summer time leaves out, or brings twice, is one of the two that
+    may be meant.
     """
     clock = text.strip()
     hours, colon, minutes = clock.partition(":")
-    if not (colon and hours.isdigit() and minutes.isdigit() and len(hours) <= 2 and len(minutes) == 2):
+    digits = (hours + minutes).isascii() and hours.isdigit() and minutes.isdigit()
+    if not (colon and digits and len(hours) <= 2 and len(minutes) == 2):
         return moment_here(clock)
     if int(hours) > 23 or int(minutes) > 59:
         return None

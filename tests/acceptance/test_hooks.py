@@ -184,8 +184,13 @@ def test_what_is_silenced_is_skipped_and_said_so(rig: Rig) -> None:
 
 
 def test_the_log_goes_on_with_deliveries_as_they_end(rig: Rig) -> None:
+    preempt(rig)
+    reprieve(rig)
+    wait_for("all is calm", lambda: not pending(rig))
+    earlier = {one["id"] for one in rig.daemon.deliveries()}
     (rig.folder / "held").touch()
     with rig.start("hooks", "log", "-f", "--json", "--hook", "save", "--limit", "1") as following:
+        wait_for("the one that was asked for", lambda: following.out)
         event = preempt(rig)
         (rig.folder / "held").unlink()
 
@@ -194,6 +199,8 @@ def test_the_log_goes_on_with_deliveries_as_they_end(rig: Rig) -> None:
 
         wait_for("a line when it has ended", lambda: [one["state"] for one in told()][-1:] == ["done"])
         assert [one["state"] for one in told()].count("done") == 1
+        # What had ended just before was asked for once, and does not come again.
+        assert len([one for one in map(json.loads, following.out.splitlines()) if one["id"] in earlier]) == 1
 
 
 def test_nothing_was_switched_off_so_nothing_is_switched_on(rig: Rig) -> None:

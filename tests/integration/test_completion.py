@@ -58,6 +58,11 @@ def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
         "/v1/clusters": answer({"freshness": FRESH, "clusters": clusters}),
         "/v1/ssh-keys": answer({"ssh_keys": [{"fid": "sshkey_1", "name": "laptop", "required": False}]}),
         "/v1/status": answer(status()),
+        "/v1/hooks": answer({"hooks": [{"name": "save-checkpoint", "on": ["instance.preempting"]}]}),
+        "/v1/deliveries": answer(
+            {"deliveries": [{"id": "dlv_3f9a2c1b", "hook": "save-checkpoint", "state": "failed"}]}
+        ),
+        "/v1/silences": answer({"silences": [{"id": 37, "pattern": "train-*"}]}),
     }
     with serve(tmp_path, {**answers}) as running:
         yield running
@@ -92,6 +97,9 @@ def test_words_options_and_values_are_completed(shell: Shell) -> None:
         "instance create --k8s ma\t": "<instance><create><--k8s><main>",
         "instance create --ssh-key la\t": "<instance><create><--ssh-key><laptop>",
         "events --type cluster.av\t": "<events><--type><cluster.available>",
+        "hooks show dlv_3\t": "<hooks><show><dlv_3f9a2c1b>",
+        "hooks log --hook sa\t": "<hooks><log><--hook><save-checkpoint>",
+        "hooks unsilence 3\t": "<hooks><unsilence><37>",
         "completion fi\t": "<completion><fish>",
         "lau\t": "<launch>",
     }.items():

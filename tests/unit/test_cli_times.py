@@ -80,3 +80,43 @@ def test_the_date_is_said_when_it_is_not_today() -> None:
 @given(st.floats(min_value=-1e12, max_value=1e12))
 def test_durations_and_ages_stay_short(seconds: float) -> None:
     assert 2 <= len(times.age(seconds)) <= len(times.duration(seconds)) <= 12
+
+
+def in_berlin(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+
+
+def utc(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "then"),
+    [
+        ("2026-01-15T21:00", "07:00", "2026-01-16T06:00"),  # tomorrow
+        ("2026-01-15T05:00", "7:00", "2026-01-15T06:00"),  # today
+        ("2026-01-15T06:00", "07:00", "2026-01-16T06:00"),  # it is seven at this moment
+        ("2026-03-28T22:00", "07:00", "2026-03-29T05:00"),  # the night is an hour shorter
+        ("2026-10-24T22:00", "07:00", "2026-10-25T06:00"),  # the night is an hour longer
+        ("2026-12-31T22:30", "00:15", "2026-12-31T23:15"),  # the next year, here
+        ("2026-01-15T21:00", "2026-02-01T07:00", "2026-02-01T06:00"),
+        ("2026-01-15T21:00", "2026-02-01T07:00Z", "2026-02-01T07:00"),
+    ],
+)
+def test_the_next_time_that_a_clock_shows(monkeypatch: pytest.MonkeyPatch, now: str, text: str, then: str) -> None:
+    in_berlin(monkeypatch)
+    assert times.next_wall(text, utc(now)) == utc(then)
+
+
+def test_a_time_that_the_change_to_summer_leaves_out_is_an_hour_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_berlin(monkeypatch)
+    found = times.next_wall("02:30", utc("2026-03-28T22:00"))
+    assert found in (utc("2026-03-29T00:30"), utc("2026-03-29T01:30"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7", "24:00", "07:60", "7:0", "-1:00", "07:00:00", "soon", "2026-13-01T07:00", "٠٧:٠٠"]
+)
+def test_what_is_no_such_time(text: str) -> None:
+    assert times.next_wall(text, NOON) is None

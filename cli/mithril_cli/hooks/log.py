@@ -28,7 +28,7 @@ COLUMNS = (
     Column("OF", least=6, rank=1),
     Column("WHY"),
 )
-WIDTHS = (8, deliveries.SHORT, 10, 16, 20, 12)  # of the columns where lines come one by one
+WIDTHS = (8, deliveries.SHORT, 10, 16, 0)  # of the columns where lines come one by one
 USUAL = 20
 EVERY = 1.0  # seconds between looks, with -f
 # A delivery that ended is written down a moment after the time that it bears.
@@ -68,29 +68,41 @@ def show(args: argparse.Namespace) -> int:
 
 def _follow(args: argparse.Namespace, query: list[tuple[str, object]], found: list[Object]) -> int:
     """What there is, and then each delivery as it ends, through restarts of the daemon."""
-    told: dict[str, object] = {}
-    started = answers.present() - OVERLAP
-    away = False
+    started, away = answers.present(), False
+    # What has ended just now, and was not asked for, is not to come with what ends from now on.
+    told = {_key(one): _mark(one) for one in _ended(query, started)}
+    for one in found:
+        told.pop(_key(one), None)
     while True:
         for one in reversed(found):
-            key = answers.words(one.get("id"))
-            mark = (one.get("state"), one.get("attempts"), one.get("finished_at"))
-            if told.get(key) != mark:
+            if told.get(_key(one)) != _mark(one):
                 _print(one, as_json=args.json)
-                told[key] = mark
+                told[_key(one)] = _mark(one)
         output.flush()
         if output.reader_gone():
             raise BrokenPipeError
         time.sleep(EVERY)
-        since = times.since(f"{int(max(answers.present() - started, 0)) + int(OVERLAP)}s", answers.present())
         try:
-            found = _asked([*query, ("ended_since", since), ("limit", MOST)])
+            found = _ended(query, started)
             started, away = answers.present(), False
         except NoDaemon as error:
             found = []
             if not away:
                 output.note(f"{error}; waiting for it")
             away = True
+
+
+def _ended(query: client.Query, since: float) -> list[Object]:
+    return _asked([*query, ("ended_since", times.stamp(since - OVERLAP)), ("limit", MOST)])
+
+
+def _key(one: Object) -> str:
+    return answers.words(one.get("id"))
+
+
+def _mark(one: Object) -> object:
+    """What tells one end of a delivery from another: it may be asked for again."""
+    return one.get("state"), one.get("attempts"), one.get("finished_at")
 
 
 def _asked(query: client.Query) -> list[Object]:
@@ -111,16 +123,16 @@ def _print(one: Object, *, as_json: bool) -> None:
 
         output.write(json.dumps(one, separators=(",", ":")) + "\n")
         return
-    *cells, why = _row(one, answers.present())
-    padded = [pad(shorten(clean(cell), wide), wide) for cell, wide in zip(cells, WIDTHS, strict=True)]
-    line, why, room = "  ".join(padded).rstrip(), clean(why), output.room()
-    if not why:
-        parts = [line]
-    elif room is None or width(line) + 2 + width(why) <= room:
-        parts = [f"{line}  {why}"]
-    else:
-        parts = [line, *(f"    {part}" for part in deliveries.folded(why, room - 4))]
-    deliveries.write_lines([part if room is None else shorten(part, room) for part in parts])
+    *cells, of, why = _row(one, answers.present())
+    line = "  ".join(
+        pad(shorten(clean(cell), wide or width(clean(cell))), wide) for cell, wide in zip(cells, WIDTHS, strict=True)
+    )
+    room, rest = output.room(), [clean(part) for part in (of, why) if part]
+    while rest and (room is None or width(line) + 2 + width(rest[0]) <= room):
+        line = f"{line}  {rest.pop(0)}"
+    below = deliveries.folded(": ".join(rest), room - 4) if rest and room is not None else []
+    shown = [line, *(f"    {part}" for part in below)]
+    deliveries.write_lines([part if room is None else shorten(part, room) for part in shown])
 
 
 def _row(one: Object, now: float) -> tuple[str, ...]:

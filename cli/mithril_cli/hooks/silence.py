@@ -33,7 +33,7 @@ def begin(args: argparse.Namespace) -> int:
     if held := answer.get("held"):
         output.note(f"{held} that waited for another try were put aside")
     if args.hook is None:
-        output.note("this holds back what acts, too, such as saving a checkpoint; --hook H keeps one hook still")
+        output.note("this holds back what acts, too, such as a checkpoint; --hook names one")
     return wire.EXIT_DONE
 
 
