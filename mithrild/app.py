@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,12 +40,14 @@ from mithrild.store.latency import Latencies
 from mithrild.watcher.archive import Archive
 from mithrild.watcher.cadence import Cadence
 from mithrild.watcher.desk import Desk
+from mithrild.watcher.disk import mind_the_disk
 from mithrild.watcher.upkeep import Upkeep
 from mithrild.watcher.watch import Watch
 
 RECORD = "mithrild.db"
 STOP_TAKES = 20.0  # seconds beside the grace of the hooks: KILL after TERM, the last answers, the last commit
 WRITE_LIMIT = 120.0  # seconds; SQLite itself waits for a lock for 10
+THREADS = 32
 FILES_EVERY = 5.0  # seconds between looks at the files that hold a key, while the key is refused
 
 Reload = Callable[[], Config]
@@ -78,11 +81,13 @@ class App:
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises MithrildError for what keeps it from starting, or from going on."""
         config = self._config
+        # What waits for another program's lock on the record must not take the places of what reads it.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         with StateLock(config.state_dir):
             if self._new_record:
                 for suffix in ("", "-wal", "-shm"):
                     (config.state_dir / (RECORD + suffix)).unlink(missing_ok=True)
-            database = Database(config.state_dir / RECORD)
+            database = Database(config.state_dir / RECORD, self._clock)
             if database.restored_from is not None:
                 logger.warning(
                     "the record was restored from the backup of {}: what happened since is looked up, and seen anew",
@@ -169,6 +174,7 @@ class App:
             asyncio.create_task(dispatcher.serve()),
             asyncio.create_task(self._feed_watchdog(database)),
             asyncio.create_task(self._watch_files(watch, dispatcher)),
+            asyncio.create_task(mind_the_disk(database, self._clock, on_commit)),
         ]
         try:
             await _until_started(server, tasks[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class MithrildError(Exception):
     """Base of every expected failure. `str(error)` is the line a person sees; no traceback goes with it."""
@@ -15,8 +17,18 @@ class ConfigError(MithrildError):
         self.problems = problems
 
 
+DiskTrouble = Literal["full", "read-only", "locked", "broken"]
+
+
 class StoreError(MithrildError):
-    """The database cannot be used as it is. It is left as it was found."""
+    """The database cannot be used as it is. It is left as it was found.
+
+    `kind` says what is wrong with the disk, or that another program holds the file: it may pass. None is anything else.
+    """
+
+    def __init__(self, message: str, kind: DiskTrouble | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ForeignAccount(StoreError):

@@ -78,14 +78,14 @@ class Trouble:
         self._text = text
         return began
 
-    def recovered(self) -> bool:
-        """Log the end of the trouble, and how long it lasted. True if there was any."""
+    def recovered(self, more: str = "") -> bool:
+        """Log the end of the trouble, how long it lasted, and what there is more to say. True if there was any."""
         if self._since is None:
             return False
         # By the wall clock, which the lines' own time stamps show, and which counts a sleep of the machine.
         lasted = max(self._clock.now() - self._since, timedelta())
         self._since = None
-        logger.info("{}: recovered after {}", self._name, _words(lasted))
+        logger.info("{}: recovered after {}{}", self._name, _words(lasted), more)
         return True
 
 

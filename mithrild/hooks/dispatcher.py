@@ -74,10 +74,11 @@ class Dispatcher:
         """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases. Drills and
         tests that it had begun do not go on."""
         lost = await asyncio.to_thread(outbox.unfinished_leases, self._database)
+        # What is claimed while the disk refuses is still pending on record, and may have been under way all the same.
+        ended = await end_survivors(await asyncio.to_thread(outbox.unended, self._database))
+        if ended:
+            logger.warning("{} processes of hooks had survived the last daemon and were ended", sum(ended.values()))
         if lost:
-            ended = await end_survivors(lost)
-            if ended:
-                logger.warning("{} processes of hooks had survived the last daemon and were ended", sum(ended.values()))
             await asyncio.to_thread(outbox.void_leases, self._database, self._clock.now())
             logger.info("{} deliveries were under way when the last daemon ended", len(lost))
         rehearsed = await asyncio.to_thread(rehearsals.end_all, self._database, self._clock.now())
@@ -85,7 +86,7 @@ class Dispatcher:
             logger.warning("{} deliveries of drills or tests were interrupted; they do not run again", rehearsed)
 
     async def serve(self) -> None:
-        """Until `stop`. A disk that refuses is waited for: nothing is started that could not be claimed."""
+        """Until `stop`. A record that cannot even be read is waited for: nothing is started that is not claimed."""
         while not self._stopping.is_set():
             self._wanted.clear()
             begun = asyncio.get_running_loop().time()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from mithrild.errors import StoreError
+from mithrild.store.disk import KINDS, diagnose
 
 SCHEMA = "0002"  # the newest migration; alembic is imported only when a database is behind it
 BUSY_SECONDS = 10
@@ -51,7 +54,8 @@ def _make_file(path: Path) -> None:
             raise StoreError(f"{path} is not a file; move it away, or point state_dir at another folder")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; state_dir names the folder") from None
+        kind = KINDS.get(error.errno or 0)
+        raise StoreError(f"cannot write {path}: {error.strerror}; state_dir names the folder", kind) from None
 
 
 def _remove_foreign_wal(path: Path) -> None:
@@ -87,7 +91,12 @@ def _inspect(path: Path) -> str | None:
             connection.close()
     except sqlite3.OperationalError as error:
         # In use by somebody, or in the way of something: no sign that the record itself is bad.
-        raise StoreError(f"{path} cannot be opened now ({error}): is another program at work on it?") from None
+        kind, words = diagnose(error, path)
+        if kind is None or kind == "locked":
+            said = f"cannot be opened now ({error}): is another program at work on it?"
+        else:
+            said = f"cannot be opened: {words}"
+        raise StoreError(f"{path} {said}", kind) from None
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be read ({error}); {advice}") from None
 
@@ -104,7 +113,8 @@ def _engine(path: Path, begin: str, *, read_only: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN would come too late, and be deferred
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        # To sort a long answer must not take room on a disk that is full.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
         if read_only:
             connection.execute("PRAGMA query_only=ON")
@@ -114,3 +124,19 @@ def _engine(path: Path, begin: str, *, read_only: bool) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+@contextmanager
+def impatient(writer: Engine) -> Iterator[None]:
+    """Meanwhile a lock of another program's is not waited for."""
+    before = _run(writer, "PRAGMA busy_timeout")
+    _run(writer, "PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        _run(writer, f"PRAGMA busy_timeout = {before}")
+
+
+def _run(engine: Engine, pragma: str) -> Any:
+    with closing(engine.raw_connection()) as pooled:
+        return pooled.cursor().execute(pragma).fetchone()[0]

@@ -44,7 +44,7 @@ class Growth:
 
 def measure(database: Database, now: datetime) -> Growth:
     """Raises StoreError if the record cannot be read."""
-    with database.read() as connection:
+    with database.read_kept() as connection:
         try:
             sizes, estimated = _told(connection), False
         except OperationalError:  # this SQLite was built without dbstat

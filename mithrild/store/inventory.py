@@ -46,9 +46,12 @@ def keep_members(database: Database, members: Sequence[Member]) -> None:
 
 def keep_projects(database: Database, projects: Sequence[Project]) -> None:
     """The projects to watch, and no others. A poll cursor that is already there stays."""
-    with database.write() as connection:
+
+    def work(connection: Connection) -> None:
         connection.execute(update(_projects).values(watched=False))
         _put(connection, ProjectRow, [asdict(one) | {"watched": True} for one in projects])
+
+    database.keep(work)
 
 
 def _put(connection: Connection, row: type[SQLModel], values: list[dict[str, object]]) -> None:

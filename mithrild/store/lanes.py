@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from mithrild.store.database import Database
 from mithrild.store.due import is_rehearsed
@@ -31,7 +31,8 @@ def overtake(database: Database, lane: Lane, now: datetime) -> dict[str, str]:
         .scalar_subquery()
     )
     of_lane = and_(mine.c.hook == lane[0], mine.c.action == lane[1])
-    with database.write() as connection:
+
+    def work(connection: Connection) -> dict[str, str]:
         rows = connection.execute(
             select(mine.c.id, mine.c.state, latest.label("by")).where(
                 of_lane, mine.c.state.in_(("pending", "running")), latest.is_not(None)
@@ -41,7 +42,9 @@ def overtake(database: Database, lane: Lane, now: datetime) -> dict[str, str]:
             if state == "pending":
                 ended = {"state": "superseded", "finished_at": now, "next_at": None, "reason": _overtaken(by)}
                 connection.execute(update(mine).where(mine.c.id == id).values(ended))
-    return {id: _overtaken(by) for id, state, by in rows if state == "running"}
+        return {id: _overtaken(by) for id, state, by in rows if state == "running"}
+
+    return database.keep(work)
 
 
 def drop_new(database: Database, lane: Lane, now: datetime, *, rehearsed: bool = False) -> int:
@@ -49,13 +52,16 @@ def drop_new(database: Database, lane: Lane, now: datetime, *, rehearsed: bool =
     Of what really happened, or of what is `rehearsed`."""
     new = (_deliveries.c.state == "pending", _deliveries.c.attempts == 0, _deliveries.c.by_hand.is_(False))
     values = {"state": "skipped", "finished_at": now, "next_at": None}
-    with database.write() as connection:
+
+    def work(connection: Connection) -> int:
         return connection.execute(
             update(_deliveries)
             .where(_deliveries.c.hook == lane[0], _deliveries.c.action == lane[1], *new)
             .where(is_rehearsed(_deliveries, rehearsed))
             .values(values | {"reason": 'mode = "single": another was under way'})
         ).rowcount
+
+    return database.keep(work)
 
 
 def _overtaken(by: str) -> str:

@@ -62,7 +62,7 @@ class Latencies:
         with self._lock:
             now = self._clock.monotonic()
             if self._taken is None or not 0 <= now - self._taken[0] < GOOD_FOR:
-                with self._database.read() as connection:
+                with self._database.read_kept() as connection:
                     self._taken = now, measure(connection, self._clock.now())
             return self._taken[1]
 

@@ -83,8 +83,9 @@ def claim(
     events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for.
     """
     look = partial(due, lane=lane, now=now, gather=gather, in_line=in_line, urgent=urgent, rehearsed=rehearsed)
-    taken: list[Claim] = []
-    with database.write() as connection:
+
+    def work(connection: Connection) -> list[Claim]:
+        taken: list[Claim] = []
         while len(taken) < free:
             wanted = free - len(taken)
             groups = _groups(look(connection, most=ALL)) if gather else [[row] for row in look(connection, most=wanted)]
@@ -93,7 +94,9 @@ def claim(
             taken += _take(connection, fresh, run, now)
             if not late:
                 break
-    return taken
+        return taken
+
+    return database.keep(work)
 
 
 def _groups(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
@@ -178,11 +181,14 @@ def settle(
 
     `also`: what is to be written in the same transaction.
     """
-    with database.write() as connection:
+
+    def work(connection: Connection) -> None:
         for one in (claim, *claim.together):
             _settle(connection, one, outcome, run, now)
         for write in also:
             write(connection)
+
+    database.keep(work)
 
 
 def _settle(connection: Connection, claim: Claim, outcome: Outcome, run: str, now: datetime) -> None:
@@ -229,9 +235,17 @@ def unfinished_leases(database: Database) -> list[str]:
         return list(connection.execute(select(_deliveries.c.id).where(_deliveries.c.state == "running")).scalars())
 
 
+def unended(database: Database) -> list[str]:
+    """The deliveries that are to be run, or were being run, as far as is known."""
+    with database.read() as connection:
+        query = select(_deliveries.c.id).where(_deliveries.c.state.in_(("pending", "running")))
+        return list(connection.execute(query).scalars())
+
+
 def void_leases(database: Database, now: datetime) -> None:
     """At start, by the holder of the lock: whoever had these is gone, and nobody knows how far they came."""
-    with database.write() as connection:
+
+    def work(connection: Connection) -> None:
         lost = select(_deliveries.c.id).where(_deliveries.c.state == "running")
         connection.execute(
             update(_attempts)
@@ -255,6 +269,8 @@ def void_leases(database: Database, now: datetime) -> None:
             )
         )
 
+    database.keep(work)
+
 
 def waiting_lanes(database: Database) -> list[Lane]:
     """The lanes in which something waits, due or not."""
@@ -275,12 +291,15 @@ def _waiting(database: Database, which: ColumnElement[bool]) -> list[Lane]:
 def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:
     """Ends what is queued in a lane, visibly."""
     hook, action = lane
-    with database.write() as connection:
+
+    def work(connection: Connection) -> int:
         return connection.execute(
             update(_deliveries)
             .where(_deliveries.c.state == "pending", _deliveries.c.hook == hook, _deliveries.c.action == action)
             .values(state="cancelled", finished_at=now, next_at=None, reason=reason)
         ).rowcount
+
+    return database.keep(work)
 
 
 def next_due(database: Database, after: datetime) -> datetime | None:

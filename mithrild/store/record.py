@@ -52,7 +52,8 @@ def record(
     it was not: then the project's last whole poll counts. With `changed` False the caller has seen that the
     snapshot is what the record holds: only the poll cursor moves. A complete poll that was begun more than `pause`
     after the one before it leaves a gap, which is to be looked back at."""
-    with database.write() as connection:
+
+    def work(connection: Connection, seen: Snapshot = seen) -> Recorded:
         cursor = cursors.in_present_terms(connection, seen.project, seen.ahead)
         fresh, seen = _first_sight(cursor, seen)
         if not changed and not fresh:
@@ -96,7 +97,9 @@ def record(
         wanted = wishes.changed(steps)
         wishes.want(connection, *wanted)
         gap = _write_cursor(connection, seen, cursor, fresh, pause)
-    return Recorded(tuple(steps), len(news), deliveries, fresh, bool(wanted) or gap)
+        return Recorded(tuple(steps), len(news), deliveries, fresh, bool(wanted) or gap)
+
+    return database.keep(work)
 
 
 def record_condition(database: Database, step: Transition, rules: Sequence[HookRule], *, host: str) -> bool:
@@ -104,12 +107,12 @@ def record_condition(database: Database, step: Transition, rules: Sequence[HookR
 
     The first state of all is no news where it is the good one: `before` is then None, and so is the event.
     """
-    with database.write() as connection:
+
+    def work(connection: Connection) -> bool:
         held = read.last_after(connection, step.kind, step.subject)
         if held == step.after or (held is None and step.type == "marketplace.recovered"):
             return False
-        step = replace(step, before=held)
-        written = write_transitions(connection, [step])
+        written = write_transitions(connection, [replace(step, before=held)])
         if not step.baseline:
             write_events(
                 connection,
@@ -121,7 +124,9 @@ def record_condition(database: Database, step: Transition, rules: Sequence[HookR
                 step.observed_at,
                 openings={},
             )
-    return not step.baseline
+        return not step.baseline
+
+    return database.keep(work)
 
 
 def _first_sight(cursor: RowMapping, seen: Snapshot) -> tuple[frozenset[Kind], Snapshot]:

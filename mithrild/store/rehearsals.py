@@ -99,13 +99,16 @@ def interrupt(database: Database, rehearsal: str, why: str, now: datetime) -> in
 
 def end_all(database: Database, now: datetime) -> int:
     """At start, by the holder of the lock: whoever began them is gone. How much was still queued."""
-    ended = 0
-    with database.write() as connection:
+
+    def work(connection: Connection) -> int:
+        ended = 0
         for kind in KINDS:
             why = interrupted(kind)
             _end_notices(connection, _of(f"{kind}_*"), why, now)
             ended += _supersede(connection, _deliveries.c.rehearsal.startswith(f"{kind}_", autoescape=True), why, now)
-    return ended
+        return ended
+
+    return database.keep(work)
 
 
 def interrupted(rehearsal: str) -> str:

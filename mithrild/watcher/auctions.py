@@ -48,6 +48,6 @@ class Auctions:
 
     def _infer(self, now: float) -> Rhythm | None:
         since = datetime.fromtimestamp(now, UTC) - self._ahead - REMEMBERED
-        with self._database.read() as connection:
+        with self._database.read_kept() as connection:
             moments = [moment.timestamp() for moment in read.auction_moments(connection, since)]
         return infer([*self._moves, *(Trace(moment, moment) for moment in moments)], now)

@@ -71,8 +71,9 @@ class Rounds:
             except (MarketplaceError, StoreError) as error:
                 self._health.discarded += 1
                 failures += 1
-                # An outage may meet this beat before the polls; the second failure alone is this beat's own.
-                if failures > 1 and not self._standing.away:
+                # An outage may meet this beat before the polls; the second failure alone is this beat's own. Of the
+                # disk the record itself speaks.
+                if failures > 1 and not self._standing.away and not (isinstance(error, StoreError) and error.kind):
                     trouble.failed(str(error))
                 draw = random.random()  # noqa: S311  # jitter, not a secret
                 return backoff(failures, draw, first=min(every(), AGAIN), cap=LONGEST_OUTAGE_GAP)

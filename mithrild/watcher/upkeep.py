@@ -83,7 +83,8 @@ class Upkeep:
             self._trouble.recovered()
         except StoreError as error:
             self._sweep = None
-            self._trouble.failed(str(error))
+            if error.kind is None:  # of the disk the record itself speaks
+                self._trouble.failed(str(error))
             return REST
         if self._sweep is not None:
             return 1.0

@@ -85,7 +85,7 @@ class Watch:
             self.recorder,
             cadence,
             clock,
-            away=lambda: self.health.key != "ok" or self._standing.away,
+            away=lambda: self.health.key != "ok" or self._standing.away or database.holds,
         )
 
     def begin(self) -> None:

@@ -140,13 +140,13 @@ def _new_file() -> bytes:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Database]:
+def opened(folder: Path, clock: Clock | None = None) -> Iterator[Database]:
     """The record in this folder, which watches the project from its first opening on."""
     path = folder / "mithrild.db"
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(_new_file())
-    database = Database(path)
+    database = Database(path, clock)
     try:
         keep_projects(database, [PROJECT])
         yield database
