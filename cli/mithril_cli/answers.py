@@ -53,11 +53,13 @@ def status_word(status: object) -> str:
 
 
 def stale_line(freshness: Object) -> str | None:
-    """What to say of an answer that is older than it should be, None for a fresh one."""
+    """What to say of an answer that is older than it should be, or is not written down; None for any other."""
+    warning = words(freshness.get("warning"), "")
     if not freshness.get("stale"):
-        return None
+        return warning or None
     seconds, reason = number(freshness.get("age_seconds")), words(freshness.get("reason"), "")
-    why = f": {reason}" if reason else ""
+    reasons = "; ".join(each for each in dict.fromkeys((reason, warning)) if each)
+    why = f": {reasons}" if reasons else ""
     if seconds is None:
         untold = "the age of this cannot be told" if freshness.get("as_of") else "no poll has been completed yet"
         return f"{untold}{why}"

@@ -100,7 +100,7 @@ def refuse(refusal: Refusal) -> Response:
 
 def freshness(connection: Connection, parts: Parts) -> Json:
     """How old the local state is, and why it is not younger. Stale means older than three polls (or 2 s), or
-    of an age that cannot be told because the clock has been set back since."""
+    of an age that cannot be told because the clock has been set back since. `warning` is due however fresh it is."""
     now, health = parts.clock.now(), parts.health
     polled: list[datetime | None] = [row["polled_at"] for row in read.projects(connection)]
     as_of = min((moment for moment in polled if moment), default=None) if all(polled) else None
@@ -108,22 +108,27 @@ def freshness(connection: Connection, parts: Parts) -> Json:
     if age is not None and age < 0:
         # A clock that is only being adjusted makes a poll of just now look a moment younger than that.
         age = 0.0 if age > -LEAST_STALE else None
+    disk = parts.database.disk
+    warning = f"{disk.message}; until then what happens is held in memory" if disk.trouble else None
     # While polls fail the interval grows; what people were promised is the usual one.
     stale = age is None or age > max(3 * health.usual, LEAST_STALE)
     return {
         "as_of": stamp(as_of),
         "age_seconds": age,
         "stale": stale,
-        "reason": _why(health, as_of, age) if stale else None,
+        "reason": _why(health, as_of, age, warning) if stale else None,
+        "warning": warning,
         "interval_seconds": health.interval,
     }
 
 
-def _why(health: Health, as_of: datetime | None, age: float | None) -> str:
+def _why(health: Health, as_of: datetime | None, age: float | None, warning: str | None) -> str:
     if health.key == "missing":
         return "there is no API key"
     if health.last_error is not None:
         return health.last_error
+    if warning is not None:
+        return warning
     if as_of is None:
         return "nothing has been polled yet"
     return "the clock of this machine was set back" if age is None else "no poll has ended since then"

@@ -210,7 +210,7 @@ async def _told(parts: Parts, found: Found, *, ended: bool, steps: str) -> Respo
             for one in view["instance_details"]:
                 one["since"] = None  # nobody has watched it
             now = {"as_of": stamp(parts.clock.now()), "age_seconds": 0.0, "stale": False, "reason": None}
-            fresh = freshness(connection, parts) | now
+            fresh = freshness(connection, parts) | now | {"warning": None}
         return answer({"freshness": fresh, "bid": view, steps: []})
 
     return await asyncio.to_thread(show)

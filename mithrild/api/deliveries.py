@@ -35,7 +35,7 @@ def list_deliveries(parts: Parts, request: Request) -> Response:
     for state in states:
         if state not in STATES:
             raise Refusal("bad_request", f"unknown state {state[:40]!r}; there are: {', '.join(STATES)}")
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         rows = deliveries.listing(
             connection,
             hook=query.get("hook") or None,
@@ -49,7 +49,7 @@ def list_deliveries(parts: Parts, request: Request) -> Response:
 
 
 def show_delivery(parts: Parts, request: Request) -> Response:
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         row = find(connection, request.path_params["delivery"])
         tries = deliveries.tries(connection, row["id"])
     shown = view(row, output=False) | {"tries": [_try_view(one) for one in tries]}
@@ -61,7 +61,7 @@ async def retry(parts: Parts, request: Request) -> Response:
     body = await read(request, RetryBody)
 
     def work() -> list[str]:
-        with parts.database.read() as connection:
+        with parts.database.read_kept() as connection:
             rows = [find(connection, id) for id in body.deliveries]
         for row in rows:
             _check_retry(parts, row)

@@ -1,4 +1,5 @@
-"""/v1/events and /v1/events/stream. What was only imagined, in a test or a drill, is shown to who asks for it."""
+"""/v1/events and /v1/events/stream: of what is written down alone, since an id that was shown must last. What was only
+imagined, in a test or a drill, is shown to who asks for it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ MOST = 10_000
 
 def list_events(parts: Parts, request: Request) -> Response:
     limit = whole_number(request, "limit", least=1, most=MOST) or DEFAULT_LIMIT
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         after = _cursor(connection, parts, request.query_params.get("after"))
         since = moment(request.query_params.get("since"), "since")
         patterns = request.query_params.getlist("type")
@@ -51,7 +52,7 @@ async def stream_events(parts: Parts, scope: Scope, receive: Receive, send: Send
     request = Request(scope)
 
     def prepare() -> tuple[int, str | None, str | None]:
-        with parts.database.read() as connection:
+        with parts.database.read_kept() as connection:
             asked = request.headers.get("last-event-id") or request.query_params.get("after")
             after = _cursor(connection, parts, asked)
             project = fleet.scope(connection, parts, request)

@@ -27,7 +27,7 @@ LATER = "would run now: the hook was not configured then, or asked for something
 
 
 def explain_event(parts: Parts, request: Request) -> Response:
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         event = find_event(connection, parts, request.path_params["event"])
         done = deliveries.listing(connection, event=event.id, limit=10_000)
     hooks = parts.config().hooks
@@ -44,7 +44,7 @@ def explain_imagined(parts: Parts, request: Request) -> Response:
     type, bid = request.query_params.get("type") or imagining.USUAL, request.query_params.get("bid") or None
     imagining.check_type(type)
     hooks, now = parts.config().hooks, parts.clock.now()
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         scene = imagining.scene(connection, parts, request, type, bid)
         drilled = request.query_params.get("simulated") == "1"
         step = replace(scene.steps[0], provenance="simulated" if drilled else "observed")

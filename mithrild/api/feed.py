@@ -69,7 +69,7 @@ class Feed:
         self, after: int, patterns: list[str], project: str | None, bid: str | None, imagined: bool
     ) -> tuple[list[tuple[int, str, str, str]], int]:
         """The next rows, and the cursor behind them: behind everything that the filter left out, too."""
-        with self._database.read() as connection:
+        with self._database.read_kept() as connection:
             rows = read.events(
                 connection,
                 after=after,

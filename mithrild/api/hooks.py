@@ -20,7 +20,7 @@ COUNTED = ("pending", "running", "done", "failed", "dead", "expired", "skipped",
 def list_hooks(parts: Parts, request: Request) -> Response:
     """Every hook, in the order of the configuration. What was rehearsed does not count."""
     hooks, now = parts.config().hooks, parts.clock.now()
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         tally = deliveries.tally(connection)
         standing = silences.standing(connection, now)
         latest = {

@@ -55,7 +55,7 @@ async def test_hook(parts: Parts, request: Request) -> Response:
 
 def _test(parts: Parts, request: Request, hook: Hook, body: TestBody) -> Json:
     type, now = imagining.check_type(body.type or imagining.type_for(hook.on)), parts.clock.now()
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         scene = imagining.scene(connection, parts, request, type, body.bid)
         news = _news(parts, hook, type, request, connection)
         around = rehearsals.surroundings(connection, scene, news)
@@ -68,7 +68,7 @@ def _test(parts: Parts, request: Request, hook: Hook, body: TestBody) -> Json:
     [event] = rehearsals.play(
         parts.database, test, scene, [rule], host=parts.host, now=now, outlook=Outlook(now), by_hand=True, news=news
     )
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         queued = [row["id"] for row in deliveries.listing(connection, rehearsal=test)]
     kept_back = verdict.reason or next(iter(verdict.held.values()), None)
     return {"test": test, "event": event, "type": type, "deliveries": queued, "note": kept_back}
@@ -94,7 +94,7 @@ async def begin_drill(parts: Parts, request: Request) -> Response:
 
 def _begin(parts: Parts, request: Request, body: DrillBody) -> Json:
     now, notice = parts.clock.now(), timedelta(seconds=body.notice_seconds)
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         cast = imagining.cast(connection, parts, request, body.bid)
         standing = store_read.open_notices(connection, cast.project)
     if not cast.instances:
@@ -123,7 +123,7 @@ async def end_drill(parts: Parts, request: Request) -> Response:
 
 def _end(parts: Parts, drill: str, how: str) -> Json:
     now = parts.clock.now()
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         cast = _cast_of(connection, drill)
     rehearsals.end_notices(parts.database, drill, "reprieved" if how == "reprieved" else "it ran out", now)
     scene = imagined.taken_back(cast, now) if how == "reprieved" else imagined.run_out(cast, now)

@@ -30,7 +30,7 @@ async def replay(parts: Parts, request: Request) -> Response:
 
 def _replay(parts: Parts, event: str, wanted: str | None) -> list[Json]:
     chosen = parts.config().hooks if wanted is None else [hooks.named(parts, wanted)]
-    with parts.database.read() as connection:
+    with parts.database.read_kept() as connection:
         found = explaining.find_event(connection, parts, event)
     if found.step.provenance == "simulated":
         raise Refusal("conflict", f"{found.id} was a rehearsal: begin another test or drill instead")

@@ -9,6 +9,7 @@ from mithrild.api import backups, watching
 from mithrild.api.answers import Json, Parts, answer, freshness
 from mithrild.fleet.event import stamp
 from mithrild.store import deliveries, read
+from mithrild.store.disk import Disk
 from mithrild.store.engine import SCHEMA
 from mithrild.wire import API_VERSION
 
@@ -17,17 +18,18 @@ def show_status(parts: Parts, request: Request) -> Response:
     config, health = parts.config(), parts.health
     account = parts.database.account()
     with parts.database.read() as connection:
-        oldest, newest = read.bounds(connection)
         fleet = read.live_counts(connection)
+        projects = read.projects(connection)
+        fresh = freshness(connection, parts)
+        market = read.market_age(connection)
+    with parts.database.read_kept() as connection:
+        oldest, newest = read.bounds(connection)
+        kept = backups.retention_view(connection, parts)
         tally = deliveries.tally(connection)
         latest = {
             hook.name: deliveries.listing(connection, hook=hook.name, rehearsals=False, limit=1)
             for hook in config.hooks
         }
-        projects = read.projects(connection)
-        fresh = freshness(connection, parts)
-        market = read.market_age(connection)
-        kept = backups.retention_view(connection, parts)
     daemon = parts.daemon()
     store: Json = {
         "id": parts.database.id,
@@ -65,6 +67,7 @@ def show_status(parts: Parts, request: Request) -> Response:
         {
             "api": API_VERSION,
             "store": store,
+            "disk": _disk(parts.database.disk),
             "account": {"api_url": config.api_url, "organization": account.get("organization"), "user": health.user},
             "key": {"state": health.key, "source": config.key_source, "message": health.key_message},
             "freshness": fresh,
@@ -95,3 +98,14 @@ def show_status(parts: Parts, request: Request) -> Response:
             **daemon,
         }
     )
+
+
+def _disk(disk: Disk) -> Json:
+    """`trouble` is null while all is written down at once. `held` is what is not, `reserve` what can be given up."""
+    return {
+        "trouble": disk.trouble,
+        "since": stamp(disk.since),
+        "message": disk.message,
+        "held": {"transitions": disk.transitions, "deliveries": disk.deliveries, "results": disk.results},
+        "reserve_bytes": disk.reserve,
+    }

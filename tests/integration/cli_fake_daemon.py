@@ -20,6 +20,7 @@ FRESH: Object = {
     "age_seconds": 3.2,
     "stale": False,
     "reason": None,
+    "warning": None,
     "interval_seconds": 5.0,
 }
 
@@ -122,6 +123,13 @@ def status(**changes: Any) -> Object:
             "schema": "0001",
             "oldest_sequence": 1,
             "newest_sequence": 3,
+        },
+        "disk": {
+            "trouble": None,
+            "since": None,
+            "message": None,
+            "held": {"transitions": 0, "deliveries": 0, "results": 0},
+            "reserve_bytes": 16 << 20,
         },
         "account": {"api_url": "https://api.mithril.ai", "organization": "org_1", "user": "user_1"},
         "key": {"state": "ok", "source": "environment", "message": None},

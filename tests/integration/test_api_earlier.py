@@ -106,6 +106,7 @@ def test_one_that_is_not_on_record_is_shown_as_it_is_now_with_its_machines(tmp_p
             "age_seconds": 0.0,
             "stale": False,
             "reason": None,
+            "warning": None,
             "interval_seconds": 5.0,
         }
         assert (answer["bid"]["fid"], answer["bid"]["recorded"], answer["transitions"]) == ("bid_old", False, [])

@@ -25,7 +25,7 @@ from tests.integration.store_builders import (
     poll,
 )
 
-FRESHNESS = {"as_of", "age_seconds", "stale", "reason", "interval_seconds"}
+FRESHNESS = {"as_of", "age_seconds", "stale", "reason", "warning", "interval_seconds"}
 OTHER = Project("proj_other", "other")
 
 

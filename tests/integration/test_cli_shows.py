@@ -296,6 +296,26 @@ def test_daemon_status_tells_how_often_it_looks_and_how_late_it_sees(daemon: Fak
     assert lines(clock={"ahead_seconds": 0.4})["clocks"] == "the marketplace's and ours agree"
 
 
+def test_daemon_status_tells_how_the_disk_does(daemon: FakeDaemon) -> None:
+    def line(**disk: object) -> str:
+        daemon.answers["/v1/status"] = answer(status(disk=disk))
+        shown = ml(daemon.env(), "daemon", "status")
+        assert shown.code == 0
+        (found,) = [line for line in shown.out.splitlines() if line.startswith("disk")]
+        return " ".join(found.split()[1:])
+
+    assert line(trouble=None, reserve_bytes=16 << 20) == "writes, 16 MiB in reserve"
+    assert line(trouble=None, reserve_bytes=0) == "writes, nothing in reserve"
+    assert line() == "-"
+    held = {"transitions": 3, "deliveries": 2, "results": 1}
+    words = "cannot write /state/mithrild.db: the disk is full: free some space on /home"
+    told = line(trouble="full", since=ago(minutes=3), message=words, held=held, reserve_bytes=0)
+    assert told.startswith("refuses since ")
+    assert told.endswith(
+        f" (3m ago): {words}; held in memory: 3 transitions, 2 deliveries, 1 ends of hooks; nothing in reserve"
+    )
+
+
 def test_version_tells_both_and_a_difference(daemon: FakeDaemon) -> None:
     daemon.answers["/v1/status"] = answer(status(version=__version__))
     done = ml(daemon.env(), "--version")

@@ -23,6 +23,17 @@ def test_a_stale_answer_says_its_age_and_why() -> None:
     )
 
 
+def test_an_answer_that_is_not_written_down_says_so_however_fresh_it_is() -> None:
+    full = "the disk is full"
+    assert answers.stale_line({"stale": False, "warning": full}) == full
+    assert answers.stale_line({"stale": True, "age_seconds": 60, "reason": full, "warning": full}) == (
+        "this is 1m old: the disk is full"
+    )
+    assert answers.stale_line({"stale": True, "age_seconds": 60, "reason": "refused", "warning": full}) == (
+        "this is 1m old: refused; the disk is full"
+    )
+
+
 @pytest.mark.parametrize("found", [None, 5, {}, [1], "x"])
 def test_a_list_that_is_none_is_a_broken_answer(found: object) -> None:
     with pytest.raises(BrokenAnswer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import answers, times
+from mithril_cli.daemon import disk
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
 def facts(status: Object, now: float) -> list[tuple[str, str]]:
     store = answers.part(status, "store")
     retention = answers.part(store, "retention")
-    pairs = [("record", _record(store)), ("growth", _growth(answers.part(store, "growth"), retention, now))]
+    pairs = [
+        ("record", _record(store)),
+        ("disk", disk.fact(answers.part(status, "disk"), now)),
+        ("growth", _growth(answers.part(store, "growth"), retention, now)),
+    ]
     if last := answers.part(retention, "last"):
         at = times.local(times.moment(last.get("at")), now)
         pairs.append(("dropped last", f"{at}: {answers.words(last.get('words'))}"))
