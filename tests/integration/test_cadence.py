@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta, tzinfo
-from typing import cast
+from datetime import timedelta
 
 import pytest
 
 from mithrild.clock import SystemClock
 from mithrild.watcher import cadence as cadences
 from mithrild.watcher.cadence import Beat, Cadence
+from tests.integration.jumping_clock import JumpingClock
 
 CAP = 20.0
-
-
-class JumpingClock(SystemClock):
-    """The real clock, whose wall part can be set, for us and for the scheduler alike."""
-
-    def __init__(self) -> None:
-        self.offset = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def as_datetime(self) -> type[datetime]:
-        """What stands in for `datetime` where the scheduler asks for the time."""
-        clock = self
-
-        class Jumping(datetime):
-            @classmethod
-            def now(cls, tz: tzinfo | None = None) -> Jumping:
-                return cast(Jumping, clock.now().astimezone(tz))
-
-        return Jumping
 
 
 class Counter:
