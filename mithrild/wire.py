@@ -51,8 +51,6 @@ INSTANCE_EVENTS = (
 CLUSTER_EVENTS = ("cluster.pending", "cluster.available", "cluster.terminated", "cluster.gone")
 WATCH_EVENTS = ("marketplace.unreachable", "marketplace.recovered", "credentials.rejected", "watch.gap")
 HOOK_EVENTS = ("hook.dead", "hook.disabled")
-# Known names that nothing makes yet: a hook on one of them is told so when it is loaded.
-LATER_EVENTS = ("watch.gap",)
 EVENT_TYPES = BID_EVENTS + INSTANCE_EVENTS + CLUSTER_EVENTS + WATCH_EVENTS + HOOK_EVENTS
 EVENT_FAMILIES = tuple(dict.fromkeys(name.partition(".")[0] for name in EVENT_TYPES))
 

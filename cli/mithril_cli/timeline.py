@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from mithril_cli.answers import Object
 
+GAP = "gap"  # the aspect of a time in which nobody watched: `from` and `to` are moments
 FINAL = frozenset({"terminated", "replaced", "gone"})
 
 COLUMNS = (
@@ -63,6 +64,10 @@ def when(step: Object, now: float) -> str:
     at = times.local(times.moment(step.get("at")), now)
     if step.get("exact"):
         return at
+    if step.get("aspect") == GAP:
+        until = times.local(times.moment(step.get("to")), now)
+        day, _, clock = until.rpartition(" ")
+        return f"from {at} to {clock if day and at.startswith(day) else until}"
     start = times.moment(step.get("not_before"))
     if start is None:
         return f"by {at}"
@@ -76,6 +81,8 @@ def when(step: Object, now: float) -> str:
 def change(step: Object) -> str:
     """From what to what; the name of the thing in front where it is not the status."""
     aspect = answers.words(step.get("aspect"))
+    if aspect == GAP:
+        return "nobody watched, and the marketplace does not remember all of it"
     if aspect == "health":  # judged by the daemon, not a word of the marketplace
         to = answers.words(step.get("to"))
         return "all wanted instances run" if to == "running" else to
@@ -91,6 +98,9 @@ def chained(steps: Sequence[Object]) -> list[Object]:
     last: dict[tuple[str, str], object] = {}
     linked = []
     for step in steps:
+        if step.get("aspect") == GAP:  # no step that follows another
+            linked.append(step)
+            continue
         key = (answers.words(step.get("subject")), answers.words(step.get("aspect")))
         linked.append({**step, "from": last.get(key, step.get("from"))})
         last[key] = step.get("to")
@@ -119,6 +129,8 @@ def documented(steps: Sequence[Object], now: float) -> list[Object]:
 
 
 def _what(step: Object) -> str:
+    if step.get("aspect") == GAP:
+        return "the watch"
     if step.get("subject_kind") == "bid":
         return "the bid"
     return answers.words(step.get("name") or step.get("subject"))

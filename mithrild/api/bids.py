@@ -20,6 +20,7 @@ from mithrild.fleet.completeness import is_live
 from mithrild.fleet.event import stamp
 from mithrild.fleet.model import Bid, Instance, Listing, Record
 from mithrild.store import read
+from mithrild.store.gap import gaps_of
 from mithrild.store.reach import reach
 from mithrild.wire import BID_STATES
 
@@ -195,6 +196,9 @@ def _page(connection: Connection, found: Found, *, ended: bool, last: int | None
     record = by_fid(connection, found.record.value.fid) or found.record
     view, names = view_of(connection, record, ended=ended)
     rows: Iterable[Any] = read.steps(connection, record.value.fid, last=last)
+    if last is None:  # the whole timeline: what nobody knows of it belongs to it
+        rows = [*rows, *gaps_of(connection, record.value.project, record.value.fid)]
+        rows = sorted(rows, key=lambda row: (row["position"], row["sequence"]))
     return view, [views.step_view(row, names) for row in rows]
 
 

@@ -20,7 +20,7 @@ from mithrild.fleet.bounds import Bounds
 from mithrild.fleet.model import Provenance
 from mithrild.fleet.price import cents
 from mithrild.fleet.stillness import QuietHours
-from mithrild.wire import EVENT_FAMILIES, EVENT_TYPES, LATER_EVENTS
+from mithrild.wire import EVENT_FAMILIES, EVENT_TYPES
 
 PROVENANCES: tuple[str, ...] = get_args(Provenance)
 
@@ -86,8 +86,6 @@ def remarks(on: Iterable[str]) -> list[str]:
             near = get_close_matches(pattern, EVENT_TYPES, n=1, cutoff=0.8)
             hint = f' (did you mean "{near[0]}"?)' if near else ""
             found.append(f'on: "{pattern}" names a status that this version does not know{hint}')
-        elif pattern in LATER_EVENTS:
-            found.append(f'on: "{pattern}" comes in a later version; nothing makes this event yet')
     return found
 
 

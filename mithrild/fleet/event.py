@@ -38,6 +38,15 @@ class HookNews:
 
 
 @dataclass(frozen=True, slots=True)
+class GapNews:
+    """What a gap left open: of which bids (None: of the whole project), of how many, and why of the first of them."""
+
+    bids: tuple[str, ...] | None
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an event tells beside its own step: the fleet and the market as the same commit leaves them."""
 
@@ -48,6 +57,7 @@ class Surroundings:
     type_names: Mapping[str, str] = field(default_factory=dict)
     project_names: Mapping[str, str] = field(default_factory=dict)
     news: HookNews | None = None
+    gap: GapNews | None = None
 
 
 def stamp(moment: datetime | None) -> str | None:
@@ -120,6 +130,10 @@ def render(step: Transition, sequence: int, store: str, host: str, around: Surro
     }
     if around.news is not None:
         event["data"] |= _about_a_hook(around.news)
+    if around.gap is not None:
+        bids = around.gap.bids
+        open_of = {"bids": None if bids is None else list(bids), "reason": around.gap.reason, "count": around.gap.count}
+        event["data"]["gap"] = open_of
     return event
 
 

@@ -28,11 +28,11 @@ class History(Asking):
         return tuple(seen.value for seen in listing.items), listing.set_aside
 
     async def status_history(
-        self, project: str, *, bid: str | None = None, since: datetime | None = None
-    ) -> tuple[list[InstanceStory], tuple[str, ...]]:
+        self, project: str, *, bid: str | None = None, since: datetime | None = None, pages: int | None = None
+    ) -> tuple[list[InstanceStory], tuple[str, ...]] | None:
         """The statuses of the instances of a bid, or of a whole project, since a moment; and a line for each that
         cannot be read. All pages; whether a page counts instances or events is not documented, so one instance may
-        stand on several. Raises where a page is missing."""
+        stand on several. None where there are more than so many pages. Raises where a page is missing."""
         query = {"project": project, "limit": str(PAGE)}
         if bid is not None:
             query["bid_fid"] = bid
@@ -40,19 +40,25 @@ class History(Asking):
             query["start_time"] = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
         found: dict[str, InstanceStory] = {}
         notes: list[str] = []
-        async for answer in self._turn("/instances/status/history", query, what=f"statuses of {bid or project}"):
-            rows = rows_of(answer, "instances")
-            if not isinstance(rows, list):
-                raise BrokenAnswer("the marketplace sent no list of status histories")
-            for row in rows:
-                try:
-                    story, said = mapping.status_history(row)
-                except Unreadable as error:
-                    notes.append(self._transport.plain(str(error)))
-                    continue
-                notes += map(self._transport.plain, said)
-                had = found.get(story.instance)
-                found[story.instance] = replace(story, steps=had.steps + story.steps) if had else story
+        what = f"statuses of {bid or project}"
+        async with aclosing(self._turn("/instances/status/history", query, what=what)) as turned:
+            async for answer in turned:
+                rows = rows_of(answer, "instances")
+                if not isinstance(rows, list):
+                    raise BrokenAnswer("the marketplace sent no list of status histories")
+                if pages is not None:
+                    pages -= 1
+                    if pages < 0:
+                        return None
+                for row in rows:
+                    try:
+                        story, said = mapping.status_history(row)
+                    except Unreadable as error:
+                        notes.append(self._transport.plain(str(error)))
+                        continue
+                    notes += map(self._transport.plain, said)
+                    had = found.get(story.instance)
+                    found[story.instance] = replace(story, steps=had.steps + story.steps) if had else story
         return list(found.values()), tuple(notes)
 
     async def bids_since(self, project: str, moment: datetime) -> tuple[Seen[Bid], ...]:

@@ -25,7 +25,7 @@ MOMENTS = (
     "clusters_polled_at",
     "gap_since",
     "gap_until",
-    "swept_at",
+    "looked_back_at",
 )
 
 

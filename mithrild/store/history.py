@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from mithrild.fleet import remembered
 from mithrild.fleet.completeness import is_live
+from mithrild.fleet.gaps import Gap, Life, unexplained
 from mithrild.fleet.history import Merge, Subject, merge
 from mithrild.fleet.model import Bid, BidEvent, Fleet, Instance, Record, Transition
 from mithrild.fleet.price import spelled
@@ -24,7 +25,6 @@ from mithrild.store.cursor import in_present_terms, shifted
 from mithrild.store.database import Database
 from mithrild.store.late import tell_late
 from mithrild.store.reach import reach
-from mithrild.store.record import Recorded
 from mithrild.store.tables import TransitionRow, table_of
 from mithrild.store.writing import put_fleet, write_transitions
 
@@ -36,7 +36,8 @@ class Remembered:
     """What the marketplace remembers of one bid, and of its instances by fid.
 
     `unseen`: instances that the record does not hold, as the marketplace shows them. `ahead` is the marketplace's clock
-    minus ours; `asked` the newest transition of the bid when all this was asked for.
+    minus ours; `asked` the newest transition of the bid when all this was asked for. `whole`: the stories of instances
+    begin where they began, and not only where they were asked for. `gap`: what this is to explain, by our clock.
     """
 
     bid: str
@@ -46,11 +47,23 @@ class Remembered:
     unseen: Sequence[Instance] = ()
     ahead: timedelta = timedelta(0)
     asked: int = 0
+    whole: bool = True
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a history added. `more`: it goes on from what the record holds. `open`: what it leaves open of the gap."""
+
+    steps: Sequence[tuple[int, Transition]] = ()
+    deliveries: int = 0
+    more: bool = False
+    open: str | None = None
 
 
 def write_history(
     database: Database, told: Remembered, rules: Sequence[HookRule], *, host: str, now: datetime
-) -> Recorded:
+) -> Learned:
     """Commits what nobody saw, and the times of what was seen. Doing it again adds nothing.
 
     The bid is no longer due, unless it changed while the question was under way or its story goes on from what the
@@ -60,7 +73,7 @@ def write_history(
         cursor = in_present_terms(connection, told.project, told.ahead)
         known = read.one_bid(connection, told.bid, told.instance_steps)
         if cursor["baseline_at"] is None or told.bid not in known.bids:
-            return Recorded()  # nothing was ever seen, so nothing was missed
+            return Learned()  # nothing was ever seen, so nothing was missed
         dropped = reach(connection).before
         begun = cursor["baseline_at"] + told.ahead
         fresh = _fresh(told, known, max(begun, dropped or begun))
@@ -83,14 +96,13 @@ def write_history(
             wishes.want(connection, told.bid)
         else:
             wishes.answered(connection, told.bid, told.asked)
-    return Recorded(tuple(written), len(written), deliveries, wishes=more)
+        left = None if told.gap is None else _left_open(connection, told, told.gap)
+    return Learned(tuple(written), deliveries, more, left)
 
 
-def keep_ended(
-    database: Database, project: str, bids: Iterable[Bid], *, until: datetime, ahead: timedelta = timedelta(0)
-) -> None:
+def keep_ended(database: Database, project: str, bids: Iterable[Bid], *, ahead: timedelta = timedelta(0)) -> None:
     """Bids that were placed and ended without anybody's seeing them become records, of which is to be asked what they
-    went through. `until`: of those that were placed before, by our clock, no other is unknown."""
+    went through."""
     with database.write() as connection:
         begun = in_present_terms(connection, project, ahead)["baseline_at"]
         if begun is None:
@@ -103,7 +115,23 @@ def keep_ended(
             del fresh[fid]
         put_fleet(connection, Fleet(fresh))
         wishes.want(connection, *fresh)
-        wishes.swept(connection, project, until)
+
+
+def _left_open(connection: Connection, told: Remembered, gap: Gap) -> str | None:
+    """What the rows as they are now, and the stories, leave open of a gap."""
+    by_theirs = Gap(shifted(gap.since, told.ahead), shifted(gap.until, told.ahead))
+    known = read.one_bid(connection, told.bid)
+    lives = {}
+    for fid, record in known.instances.items():
+        subject = Subject("instance", fid, told.project, told.bid, None)
+        rows, story = _rows(connection, subject), told.instance_steps.get(fid, ())
+        over = record.gone or not is_live(record.value.status, False)
+        if story or not over or any(row.position[0] > by_theirs.since for row in rows):
+            lives[fid] = Life("instance", record.value.created_at, rows, story, told.whole)
+    bid = known.bids[told.bid].value
+    mine = Subject("bid", told.bid, told.project, told.bid, None)
+    story = remembered.status_steps(told.events, bid, ())
+    return unexplained(Life("bid", bid.created_at, _rows(connection, mine), story, whole=True), lives, by_theirs)
 
 
 def _fresh(told: Remembered, known: Fleet, begun: datetime) -> Fleet:

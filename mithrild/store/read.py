@@ -110,6 +110,13 @@ def instances_of(connection: Connection, bids: Iterable[str]) -> dict[str, Recor
     return found
 
 
+def bids_by_fid(connection: Connection, fids: Iterable[str]) -> dict[str, Record[Bid]]:
+    found: dict[str, Record[Bid]] = {}
+    for some in chunks(list(fids)):
+        found |= _things(connection, Bid, select(_bids).where(_bids.c.fid.in_(some)))
+    return found
+
+
 def instances_by_fid(connection: Connection, fids: Iterable[str]) -> dict[str, Record[Instance]]:
     found: dict[str, Record[Instance]] = {}
     for some in chunks(list(fids)):

@@ -204,7 +204,7 @@ def _write_cursor(
     if gap is not None:
         values |= {"gap_since": gap.since, "gap_until": gap.until}
     if "bid" in fresh:
-        values["baseline_at"] = values["swept_at"] = seen.observed_at
+        values["baseline_at"] = values["looked_back_at"] = seen.observed_at
     if "cluster" in fresh:
         values["clusters_baseline_at"] = seen.observed_at
     if values:

@@ -60,8 +60,8 @@ class ProjectRow(SQLModel, table=True):
     # From when to when nobody looked at the whole project; None once the marketplace's history was laid over it.
     gap_since: datetime | None = Field(default=None, sa_type=Moment)
     gap_until: datetime | None = Field(default=None, sa_type=Moment)
-    # Of bids placed before this moment none is unknown any more, also if nobody saw it live.
-    swept_at: datetime | None = Field(default=None, sa_type=Moment)
+    # What bids and instances went through before this moment was asked for, of those too that nobody ever saw live.
+    looked_back_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class _Tracked(SQLModel):

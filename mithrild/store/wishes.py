@@ -7,11 +7,11 @@ commit that keeps what the marketplace told.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
+from mithrild.fleet.gaps import Gap
 from mithrild.fleet.model import Transition
 from mithrild.fleet.timeline import WRONG_AT_MOST
 from mithrild.store.tables import BidRow, ProjectRow, TransitionRow, table_of
@@ -19,14 +19,6 @@ from mithrild.store.tables import BidRow, ProjectRow, TransitionRow, table_of
 _projects, _bids, _transitions = table_of(ProjectRow), table_of(BidRow), table_of(TransitionRow)
 # What the marketplace has a history of.
 _ASPECTS = ("status", "limit_price")
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A time in which nobody looked at the whole project, by our clock. Several that stand at once are one."""
-
-    since: datetime
-    until: datetime
 
 
 def changed(steps: Iterable[tuple[int, Transition]]) -> set[str]:
@@ -66,11 +58,6 @@ def answered(connection: Connection, bid: str, asked: int) -> None:
     connection.execute(update(_bids).where(_bids.c.fid == bid, ~later.exists()).values(history_due=False))
 
 
-def swept(connection: Connection, project: str, until: datetime) -> None:
-    """Of the bids that were placed before `until` none is unknown."""
-    connection.execute(update(_projects).where(_projects.c.fid == project).values(swept_at=until))
-
-
 def gap_before(cursor: RowMapping, asked_at: datetime, pause: timedelta) -> Gap | None:
     """The gap that a whole look begun at `asked_at` ends, together with one that still stands. `cursor` is the project
     as it was before; `pause` is how long nobody may look without its being a gap."""
@@ -88,10 +75,3 @@ def gap(connection: Connection, project: str) -> Gap | None:
         select(_projects.c.gap_since, _projects.c.gap_until).where(_projects.c.fid == project)
     ).one()
     return None if row.gap_since is None else Gap(row.gap_since, row.gap_until)
-
-
-def close_gap(connection: Connection, project: str, gap: Gap) -> bool:
-    """The gap was looked back at. False, and nothing is done, if it has grown meanwhile."""
-    same = (_projects.c.fid == project, _projects.c.gap_since == gap.since, _projects.c.gap_until == gap.until)
-    closed = update(_projects).where(*same).values(gap_since=None, gap_until=None)
-    return connection.execute(closed).rowcount > 0

@@ -1,4 +1,4 @@
-"""Asks the marketplace what nobody saw: after each change, and after each time in which nobody looked.
+"""Asks the marketplace what nobody saw: after each change, after each time in which nobody looked, and now and then.
 
 It runs beside the polls and gives way to them: no hook of what was just seen waits for a history. What is wanted stands
 in the record (`store/wishes.py`); what is kept here may be lost at any moment.
@@ -7,52 +7,46 @@ in the record (`store/wishes.py`); what is kept here may be lost at any moment.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from loguru import logger
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from mithrild.clock import Clock
 from mithrild.errors import KeyRefused, MarketplaceError, NotFound, Unreachable
-from mithrild.fleet import lifecycle
-from mithrild.fleet.model import BidEvent, Instance
-from mithrild.fleet.remembered import in_order
-from mithrild.fleet.schedule import backoff
-from mithrild.fleet.timeline import InstanceStory
+from mithrild.fleet.gaps import Gap
+from mithrild.fleet.schedule import WINDOW, backoff
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read, wishes
 from mithrild.store.cursor import by_theirs
 from mithrild.store.database import Database
 from mithrild.store.history import Remembered, keep_ended
-from mithrild.store.wishes import Gap
+from mithrild.watcher.look_through import THE_PROJECT, LookThrough, in_turn
+from mithrild.watcher.questions import History, Questions, Stories
 from mithrild.watcher.recorder import Recorder
 
 # Above this share of the request budget it waits. The polls take 0.8 at most, and wait above 0.9 themselves.
 SHARE = 0.85
+# What nothing gives rise to takes this share at most: a look through the whole project, every five minutes at most.
+ROUTINE_SHARE, ROUTINE = 0.05, 300.0
+SWEEP = 60.0  # seconds between two looks for bids that were placed and have ended since
 SLICE = 20.0  # seconds after which it lets go, and goes on at the next beat
 REST = 5.0  # seconds between two looks at what is wanted, in case nobody told of it
 AGAIN = 30.0
-# A question that came to nothing is put again after so many seconds, and then ever later.
-SOON, LATER = 5.0, 300.0
-# How far before the last whole look a gap is asked for: answers travel, and clocks are set.
-MARGIN = timedelta(minutes=1)
+# A question that came to nothing is put again after so many seconds, and then ever later; and so often, before its
+# bid is held up as one of which the marketplace remembers nothing.
+SOON, LATER, TRIES = 5.0, 300.0, 4
 # How much of a history that was asked for already is asked for again: it may be written late, and clocks are set.
 OVERLAP = timedelta(minutes=15)
+FEW_PAGES = 3  # of the statuses of a project are asked for, also where asking bid by bid would take fewer
+
+NAME = "history"  # in whose name the budget has what is asked here
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class LookThrough:
-    """A look back at a whole project that is under way, and the bids that it has not come to."""
-
-    gap: Gap
-    left: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +72,12 @@ class Backfill:
     ) -> None:
         self._project, self._marketplace, self._budget = project, marketplace, budget
         self._database, self._recorder, self._clock = database, recorder, clock
+        self._questions = Questions(project, marketplace, database)
         self._asked: dict[str, datetime] = {}  # bid -> what is known up to then need not be asked for again
         self._waits: dict[str, Wait] = {}
         self._through: LookThrough | None = None
+        self._swept: float | None = None  # monotonic, as the next is
+        self._routine_at = clock.monotonic() + ROUTINE
 
     async def run(self) -> float:
         """Works until nothing is wanted, or its slice of time is over. Returns the seconds until the next time."""
@@ -96,111 +93,166 @@ class Backfill:
             return AGAIN
         return 0.0
 
+    def look_through(self) -> None:
+        """The whole project is to be looked back at now, though nothing gives rise to it."""
+        self._routine_at = self._clock.monotonic()
+
     async def is_idle(self) -> bool:
         """Whether nothing is wanted any more."""
-        due, gap = await self._read(lambda connection: self._wanted(connection))
-        return not due and gap is None
+        due, gap = await self._read(self._wanted)
+        return not due and gap is None and self._through is None and self._routine_at > self._clock.monotonic()
 
     async def _next(self) -> bool:
-        """One thing that is wanted, the changes first. False where there is nothing to do now."""
-        due, gap = await self._read(lambda connection: self._wanted(connection))
-        if (fid := next((fid for fid, newest in due.items() if not self._has_to_wait(fid, newest)), None)) is not None:
+        """One thing that is wanted. False where there is nothing to do now."""
+        due, gap = await self._read(self._wanted)
+        if gap is not None and self._through is not None and self._through.gap != gap:
+            self._through = None  # another gap was found meanwhile: one look is for both
+        changed = (fid for fid, newest in due.items() if not self._has_to_wait(fid, newest))
+        if self._through is None and (gap is not None or self._routine_at <= self._clock.monotonic()):
+            if self._has_to_wait(THE_PROJECT):
+                return False
+            await self._begin(gap)
+        elif (fid := next(changed, None)) is not None:
             await self._ask(fid)
-        elif gap is None:
-            return False
-        elif self._through is None:
-            self._through = await self._look_through(gap)
-        elif (fid := next((fid for fid in self._through.left if not self._has_to_wait(fid)), None)) is not None:
-            await self._ask(fid)
-            self._through.left.remove(fid)
-        elif self._through.left:
+        elif self._through is not None:
+            return await self._go_on(self._through)
+        elif self._swept is not None and self._swept + SWEEP > self._clock.monotonic():
             return False
         else:
-            through, self._through = self._through, None
-            await asyncio.to_thread(self._close, through.gap)
+            await self._sweep(await self._read(lambda connection: read.project(connection, self._project)))
         return True
 
     def _wanted(self, connection: Connection) -> tuple[dict[str, int], Gap | None]:
         return wishes.due(connection, self._project), wishes.gap(connection, self._project)
 
+    async def _begin(self, gap: Gap | None) -> None:
+        """Begins a look through: bids that lived and ended unseen are found, and what all instances went through since
+        the last one is asked for at once, unless asking bid by bid takes fewer requests."""
+        begun, spent = self._clock.now(), self._budget.total[NAME]
+        cursor = await self._read(lambda connection: read.project(connection, self._project))
+        if cursor["baseline_at"] is None:
+            self._routine_at = self._clock.monotonic() + ROUTINE
+            return
+        last = cursor["looked_back_at"] or cursor["baseline_at"]
+        since = by_theirs(cursor, last if gap is None else min(last, gap.since)) - OVERLAP
+        asked = await self._read(read.last_sequence)
+        open_bids: dict[str, str] = {}
+        tries = self._note_try(THE_PROJECT, 0)
+        try:
+            await self._sweep(cursor)
+        except (Unreachable, KeyRefused):
+            raise
+        except MarketplaceError as error:
+            logger.warning("the bids that ended unseen cannot be looked for: {}", error)
+            if tries < TRIES:
+                return
+            open_bids[THE_PROJECT] = f"bids may have been placed and have ended: {error}"
+        self._waits.pop(THE_PROJECT, None)
+        live = await self._read(lambda connection: read.live_bids(connection, self._project))
+        stories = await self._stories(since, pages=max(len(live), FEW_PAGES))
+        self._asked = {fid: at for fid, at in self._asked.items() if fid in live}
+        due = await self._read(lambda connection: wishes.due(connection, self._project))
+        left = in_turn(live, due, stories)
+        self._waits = {fid: wait for fid, wait in self._waits.items() if fid in left}
+        self._through = LookThrough(begun, since, asked, gap, stories, left, open_bids, spent)
+
+    async def _stories(self, since: datetime, *, pages: int) -> Stories | None:
+        try:
+            return await self._questions.stories(since, pages=pages)
+        except (Unreachable, KeyRefused):
+            raise
+        except MarketplaceError as error:
+            logger.debug("the statuses of {} are asked for bid by bid: {}", self._project, error)
+            return None
+
+    async def _go_on(self, through: LookThrough) -> bool:
+        if (fid := next((fid for fid in through.left if not self._has_to_wait(fid)), None)) is not None:
+            await self._ask(fid)
+            return True
+        if through.left:
+            return False
+        self._through = None
+        gap = through.gap
+        if await self._recorder.end_look(self._project, through.begun, gap, through.open, self._clock.now()):
+            assert gap is not None
+            logger.warning(
+                "nobody watched {} from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S} UTC, and the marketplace does not "
+                "remember what became of {} bids",
+                self._project,
+                gap.since,
+                gap.until,
+                len(through.open),
+            )
+        cost = self._budget.total[NAME] - through.spent
+        self._routine_at = self._clock.monotonic() + max(ROUTINE, WINDOW * cost / (ROUTINE_SHARE * self._budget.cap))
+        return True
+
+    async def _sweep(self, cursor: RowMapping) -> None:
+        """Bids that were placed and have ended since the last look through: one page, as a rule."""
+        since = by_theirs(cursor, cursor["looked_back_at"] or cursor["baseline_at"] or self._clock.now()) - OVERLAP
+        ended = await self._questions.ended(since)
+        ahead = self._marketplace.skew or timedelta()
+        await asyncio.to_thread(keep_ended, self._database, self._project, ended, ahead=ahead)
+        self._swept = self._clock.monotonic()
+
+    async def _ask(self, fid: str) -> None:
+        """One bid's history. A question that comes to nothing is put again later: it must not hold up all others."""
+        through = self._through
+        asked = await self._read(lambda connection: wishes.newest(connection, fid))
+        cursor = await self._read(lambda connection: read.project(connection, self._project))
+        tries = self._note_try(fid, asked)
+        since = self._asked.get(fid)
+        stories = None if through is None else through.stories_of(fid, asked)
+        if through is not None and stories is not None:
+            since = through.since
+        try:
+            history = await self._questions.history(fid, since=since, stories=stories)
+        except (Unreachable, KeyRefused):
+            raise
+        except NotFound as error:
+            if tries < TRIES:
+                logger.debug("the marketplace does not tell the history of bid {}: {}", fid, error)
+                return
+            history = History(whole=since is None)
+        except MarketplaceError as error:
+            logger.warning("the history of bid {} cannot be had: {}", fid, error)
+            if through is not None and tries >= TRIES:
+                through.done(fid, f"its history cannot be had ({error})")
+            return
+        await self._keep(fid, history, through, asked)
+        if cursor["polled_at"] is not None:
+            # What led away from the last look was left to the next one, so it has to be asked for once more.
+            self._asked[fid] = by_theirs(cursor, cursor["polled_at"]) - OVERLAP
+
+    async def _keep(self, fid: str, history: History, through: LookThrough | None, asked: int) -> None:
+        told = Remembered(
+            bid=fid,
+            project=self._project,
+            events=history.events,
+            instance_steps=history.steps or {},
+            unseen=history.unseen,
+            ahead=self._marketplace.skew or timedelta(),
+            asked=asked,
+            whole=history.whole,
+            gap=through.gap if through is not None and fid in through.left else None,
+        )
+        learned = await self._recorder.remember(told, self._clock.now())
+        if through is not None:
+            through.done(fid, learned.open)
+        if not learned.more:
+            self._waits.pop(fid, None)
+
+    def _note_try(self, fid: str, newest: int) -> int:
+        """How often this was asked, this time included. However it ends, it is not asked again at once."""
+        tries = self._waits[fid].tries + 1 if fid in self._waits else 1
+        until = self._clock.monotonic() + backoff(tries, 1.0, first=SOON, cap=LATER)
+        self._waits[fid] = Wait(tries, until, newest)
+        return tries
+
     def _has_to_wait(self, fid: str, newest: int | None = None) -> bool:
         """Whether a question came to nothing a moment ago, and the bid has gone through nothing since."""
         wait = self._waits.get(fid)
         return wait is not None and wait.until > self._clock.monotonic() and newest in (None, wait.newest)
-
-    def _close(self, gap: Gap) -> None:
-        with self._database.write() as connection:
-            wishes.close_gap(connection, self._project, gap)
-
-    async def _look_through(self, gap: Gap) -> LookThrough:
-        """Every bid that lived in a gap: those placed in it, also if they ended in it, and all that are on record."""
-        asked_at = self._clock.now()
-        cursor = await self._read(lambda connection: read.project(connection, self._project))
-        since = by_theirs(cursor, min(gap.since, cursor["swept_at"] or gap.since))
-        ahead = self._marketplace.skew or timedelta()
-        placed = await self._marketplace.bids_since(self._project, since - MARGIN)
-        ended = [seen.value for seen in placed if seen.value.status in lifecycle.FINAL]
-        await asyncio.to_thread(keep_ended, self._database, self._project, ended, until=asked_at, ahead=ahead)
-        live = await self._read(lambda connection: read.live_bids(connection, self._project))
-        self._asked = {fid: at for fid, at in self._asked.items() if fid in live}
-        self._waits = {fid: wait for fid, wait in self._waits.items() if fid in live}
-        return LookThrough(gap, live)
-
-    async def _ask(self, fid: str) -> None:
-        """One bid's history. A question that comes to nothing is put again later: it must not hold up all others."""
-        asked = await self._read(lambda connection: wishes.newest(connection, fid))
-        tries = self._waits[fid].tries + 1 if fid in self._waits else 1
-        until = self._clock.monotonic() + backoff(tries, 1.0, first=SOON, cap=LATER)
-        # Set before, and taken back after: however this ends, it is not put again at once.
-        self._waits[fid] = Wait(tries, until, asked)
-        try:
-            settled = await self._remember(fid, asked)
-        except (Unreachable, KeyRefused):
-            raise
-        except MarketplaceError as error:
-            logger.warning("the history of bid {} cannot be had: {}", fid, error)
-        else:
-            if settled:
-                del self._waits[fid]
-
-    async def _remember(self, fid: str, asked: int) -> bool:
-        """Asks for the history of a bid and commits what it tells. False if it goes on from what is known."""
-        cursor = await self._read(lambda connection: read.project(connection, self._project))
-        since = self._asked.get(fid)
-        events: Sequence[BidEvent] = ()
-        stories: Sequence[InstanceStory] = ()
-        # What the marketplace does not know any more is no error: the polls find out what has become of it.
-        with contextlib.suppress(NotFound):
-            events, bad = await self._marketplace.bid_history(fid)
-            stories, worse = await self._marketplace.status_history(self._project, bid=fid, since=since)
-            for line in (*bad, *worse):
-                logger.debug("{}: {}", fid, line)
-        steps = {one.instance: in_order(one.steps) for one in stories}
-        known = await self._read(lambda connection: read.known_instances(connection, steps))
-        if since is not None and steps.keys() - known:
-            # One that lived unseen at the last time has a story that begins before it.
-            stories, _ = await self._marketplace.status_history(self._project, bid=fid)
-            steps = {one.instance: in_order(one.steps) for one in stories}
-        unseen: list[Instance] = []
-        if steps.keys() - known:
-            listing = await self._marketplace.instances(self._project, bids=[fid])
-            if listing.broken is not None:
-                raise MarketplaceError(listing.broken)
-            unseen = [seen.value for seen in listing.items]
-        told = Remembered(
-            bid=fid,
-            project=self._project,
-            events=events,
-            instance_steps=steps,
-            unseen=unseen,
-            ahead=self._marketplace.skew or timedelta(),
-            asked=asked,
-        )
-        added = await self._recorder.remember(told, self._clock.now())
-        if cursor["polled_at"] is not None:
-            # What led away from the last look was left to the next one, so it has to be asked for once more.
-            self._asked[fid] = by_theirs(cursor, cursor["polled_at"]) - OVERLAP
-        return not added.wishes
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         def ask() -> T:

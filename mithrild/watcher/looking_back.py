@@ -11,12 +11,11 @@ from mithrild.errors import StoreError
 from mithrild.marketplace.budget import RequestBudget, on_behalf_of
 from mithrild.marketplace.client import Marketplace
 from mithrild.store.database import Database
-from mithrild.watcher.backfill import Backfill
+from mithrild.watcher.backfill import NAME, Backfill
 from mithrild.watcher.cadence import Beat, Cadence
 from mithrild.watcher.recorder import Recorder
 
 AGAIN = 30.0
-NAME = "history"
 
 
 class LookingBack:
@@ -54,3 +53,7 @@ class LookingBack:
         except StoreError as error:
             logger.debug("the history could not be kept: {}", error)
             return AGAIN
+
+    async def is_idle(self) -> bool:
+        """Whether nothing is wanted of any project."""
+        return bool(self._backfills) and all([await one.is_idle() for one in self._backfills])

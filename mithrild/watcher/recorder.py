@@ -6,18 +6,23 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from loguru import logger
 
 from mithrild.fleet import lifecycle
 from mithrild.fleet.event import status_word
+from mithrild.fleet.gaps import Gap
 from mithrild.fleet.model import Bid, Cluster, Instance, Seen, Snapshot, Thing, Transition
 from mithrild.fleet.routing import HookRule
 from mithrild.store import read
 from mithrild.store.database import Database
-from mithrild.store.history import Remembered, write_history
+from mithrild.store.gap import end_look
+from mithrild.store.history import Learned, Remembered, write_history
 from mithrild.store.record import Recorded, record
 
+Committed = TypeVar("Committed")
 _TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE, "cluster": lifecycle.CLUSTER}
 
 
@@ -57,11 +62,27 @@ class Recorder:
         repairs it."""
         return await _to_the_end(self._record(seen, changed))
 
-    async def remember(self, told: Remembered, now: datetime) -> Recorded:
+    async def remember(self, told: Remembered, now: datetime) -> Learned:
         """Commits what the marketplace remembers of a bid. Raises StoreError if the disk refuses."""
         return await _to_the_end(self._remember(told, now))
 
-    async def _remember(self, told: Remembered, now: datetime) -> Recorded:
+    async def end_look(
+        self, project: str, begun: datetime, gap: Gap | None, open_bids: Mapping[str, str], now: datetime
+    ) -> bool:
+        """Commits that a project was looked through, and what that left open of a gap. Whether there was anything."""
+        return await _to_the_end(self._end_look(project, begun, gap, open_bids, now))
+
+    async def _end_look(
+        self, project: str, begun: datetime, gap: Gap | None, open_bids: Mapping[str, str], now: datetime
+    ) -> bool:
+        async with self._turn:
+            end = partial(end_look, host=self._host, now=now)
+            told = await asyncio.to_thread(end, self._database, project, begun, gap, open_bids, self._rules())
+        if told:
+            self._on_commit()
+        return told
+
+    async def _remember(self, told: Remembered, now: datetime) -> Learned:
         async with self._turn:
             added = await asyncio.to_thread(
                 write_history, self._database, told, self._rules(), host=self._host, now=now
@@ -126,7 +147,7 @@ class Recorder:
         return {fid: item for fid, item in items.items() if item.ticket >= self._newest.get(fid, (0,))[0]}
 
 
-async def _to_the_end(committing: Coroutine[None, None, Recorded]) -> Recorded:
+async def _to_the_end(committing: Coroutine[None, None, Committed]) -> Committed:
     """A thread cannot be cancelled, so neither is what follows its commit: what is kept is told."""
     task = asyncio.ensure_future(committing)
     try:

@@ -92,6 +92,7 @@ def test_history_is_ordered_by_position_and_tells_what_is_exact(tmp_path: Path) 
             "from": RUNNING,
             "to": PREEMPTING,
             "provenance": "observed",
+            "inferred": False,
             "baseline": False,
         }
         assert (limit["subject"], limit["subject_kind"], limit["aspect"]) == ("bid_1", "bid", "limit_price")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 
 from mithrild.errors import StoreError, Unreachable
+from mithrild.fleet.event import stamp
+from mithrild.fleet.gaps import Gap
 from mithrild.fleet.routing import HookRule, Match
 from mithrild.store import read, wishes
-from mithrild.store.wishes import Gap
-from mithrild.watcher.backfill import REST, Backfill
+from mithrild.store.gap import gaps_of
+from mithrild.watcher.backfill import REST, ROUTINE, SWEEP, Backfill
 from mithrild.watcher.poller import Poller
 from mithrild.watcher.recorder import Recorder
 from tests.integration.sandbox_server import PROJECT
@@ -334,6 +337,163 @@ def test_a_clock_that_is_set_hides_nothing(tmp_path: Path, hours: int) -> None:
             assert [word for word, _ in moments(sleeper.rows(subject))] == [word for word, _ in steps], subject
             told = [datetime.fromisoformat(row["occurred_at"]) for row in sleeper.rows(subject)]
             assert all(abs(at - true) < timedelta(seconds=1) for at, (_, true) in zip(told, steps, strict=True))
+
+    with_sleeper(tmp_path, story)
+
+
+def gaps(sleeper: Sleeper) -> list[dict[str, Any]]:
+    """What was told of gaps."""
+    with sleeper.rig.database.read() as connection:
+        told = read.events(connection, patterns=["watch.gap"], limit=100)
+    return [json.loads(body)["data"] for *_, body in told]
+
+
+async def sleep_through(sleeper: Sleeper, bid: str) -> None:
+    """Two hours in which nobody looks, and in which a notice comes and goes; then another process looks."""
+    await sleeper.turn(3600)
+    await sleeper.rig.visitor.force(bid, "preempt")
+    await sleeper.turn(60)
+    await sleeper.rig.visitor.force(bid, "reprieve")
+    await sleeper.turn(3600)
+    sleeper.restart()
+    await sleeper.look()
+
+
+def test_a_gap_that_the_history_fills_is_no_event(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        bid = await sleeper.rig.visitor.running()
+        await sleeper.rig.visitor.place("waiting")
+        await sleeper.look()
+        await sleep_through(sleeper, bid)
+        await sleeper.finish()
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated"]
+        assert sleeper.wanted() == ([], None)
+        assert gaps(sleeper) == []
+
+    with_sleeper(tmp_path, story)
+
+
+@pytest.mark.parametrize("forgets", ["all", "what was", "the instances"])
+def test_what_the_marketplace_has_forgotten_of_a_gap_is_said_once(tmp_path: Path, forgets: str) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        calm, bid = await rig.visitor.running("calm"), await rig.visitor.running()
+        await sleeper.look()
+        begun = rig.clock.now()
+        await sleep_through(sleeper, bid)
+        registry = rig.sandbox.market.registry
+        history = registry.bid_by_fid[bid].history
+        if forgets != "the instances":
+            history[:] = [] if forgets == "all" else history[-1:]
+        for one in registry.instances_of[bid] if forgets != "what was" else ():
+            one.history.clear()
+        _, gap = sleeper.wanted()
+        assert gap is not None
+        for _ in range(2):
+            await sleeper.finish()
+            assert sleeper.wanted() == ([], None)
+            (told,) = gaps(sleeper)
+            assert (told["from"], told["to"]) == (stamp(gap.since), stamp(gap.until))
+            assert abs(gap.since - begun) < timedelta(minutes=1)
+            assert told["gap"]["bids"] == [bid], f"{calm} is explained"
+            assert told["gap"]["reason"].startswith("work: ")
+            sleeper.backfill.look_through()
+        with rig.database.read() as connection:
+            assert len(gaps_of(connection, PROJECT, bid)) == 1
+            assert gaps_of(connection, PROJECT, calm) == []
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_gap_whose_look_was_killed_is_told_once(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        await sleep_through(sleeper, bid)
+        rig.sandbox.market.registry.bid_by_fid[bid].history.clear()
+        while sleeper.backfill._through is None or sleeper.backfill._through.left:
+            assert await sleeper.backfill._next()
+        sleeper.restart()
+        await sleeper.look()
+        await sleeper.finish()
+        assert len(gaps(sleeper)) == 1
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_history_that_cannot_be_had_holds_up_no_other_and_is_said(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        broken, bid = await rig.visitor.running("broken"), await rig.visitor.running()
+        await sleeper.look()
+        await sleep_through(sleeper, bid)
+        await rig.fault("html", f"/v2/spot/bids/{broken}/history", status=200)
+        for _ in range(20):
+            await sleeper.finish()
+            if gaps(sleeper):
+                break
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated"]
+        (told,) = gaps(sleeper)
+        assert told["gap"]["bids"] == [broken]
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_look_through_takes_one_request_a_bid_and_the_pages_of_their_instances(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bids = (await rig.visitor.post("/sandbox/fleet", {"bids": 30, "instances_per_bid": 4}, 201))["bids"]
+        await sleeper.look()
+        await sleep_through(sleeper, bids[7])
+        rig.asked()
+        await sleeper.finish()
+        pages = 2  # of 120 instances
+        assert rig.asked() <= len(bids) + pages + 1
+        assert sleeper.words(bids[7]) == ["Allocated", "Preempting", "Allocated"]
+        assert gaps(sleeper) == []
+
+    with_sleeper(tmp_path, story)
+
+
+def test_a_bid_that_lived_and_ended_between_two_looks_is_found_within_a_minute(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        await sleeper.look()
+        assert await sleeper.backfill.run() == REST
+        bid = await rig.visitor.running("brief")
+        await rig.visitor.delete(f"/v2/spot/bids/{bid}")
+        await rig.visitor.turn(600)
+        rig.clock.shift += timedelta(seconds=600)
+        await sleeper.look()
+        assert rig.events() == []
+        rig.asked()
+        assert await sleeper.backfill.run() == REST
+        assert rig.asked() == 0, "it was looked for a moment ago"
+        rig.clock.ahead += SWEEP
+        await sleeper.backfill.run()
+        assert sleeper.words(bid) == ["Open", "Allocated", "Terminated"]
+        assert sleeper.wanted() == ([], None)
+
+    with_sleeper(tmp_path, story)
+
+
+def test_what_came_and_went_between_two_looks_is_found_by_looking_through_now_and_then(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        bid = await rig.visitor.running()
+        await sleeper.look()
+        await rig.visitor.force(bid, "preempt")
+        await sleeper.turn(2)
+        await rig.visitor.force(bid, "reprieve")
+        await sleeper.look()
+        assert sleeper.wanted() == ([], None)
+        await sleeper.backfill.run()
+        assert sleeper.words(bid) == ["Allocated"]
+        rig.clock.ahead += ROUTINE
+        await sleeper.finish()
+        assert sleeper.words(bid) == ["Allocated", "Preempting", "Allocated"]
+        assert gaps(sleeper) == []
 
     with_sleeper(tmp_path, story)
 

@@ -286,7 +286,7 @@ def test_a_bid_that_was_dropped_is_not_told_again_by_a_late_history(database: Da
     looked_back(database)
     drop(database)
     assert sql(database, "SELECT fid FROM bids") == [("bid_0",)]
-    keep_ended(database, PROJECT.fid, [ended, a_bid("bid_2", "Terminated", deactivated_at=days_ago(90))], until=at(0))
+    keep_ended(database, PROJECT.fid, [ended, a_bid("bid_2", "Terminated", deactivated_at=days_ago(90))])
     assert sql(database, "SELECT fid FROM bids ORDER BY fid") == [("bid_0",), ("bid_2",)]
 
 

@@ -12,8 +12,7 @@ from mithrild.fleet.model import BidEvent
 from mithrild.fleet.routing import HookRule
 from mithrild.fleet.timeline import Told
 from mithrild.store.database import Database
-from mithrild.store.history import Remembered, keep_ended, write_history
-from mithrild.store.record import Recorded
+from mithrild.store.history import Learned, Remembered, keep_ended, write_history
 from tests.integration.store_builders import (
     HOST,
     PREEMPTING,
@@ -53,7 +52,7 @@ def tell(
     bid: str = "bid_1",
     rules: Sequence[HookRule] = (),
     now: float = 3600,
-) -> Recorded:
+) -> Learned:
     stories: Mapping[str, Sequence[Told]] = {"inst_1": [Told(status, at(seconds)) for seconds, status in machine]}
     told = Remembered(bid, PROJECT.fid, lines, stories if machine else {})
     return write_history(database, told, rules, host=HOST, now=at(now))
@@ -90,7 +89,7 @@ def test_a_deadline_that_was_told_of_the_second_notice_is_kept(database: Databas
 
 def test_a_bid_that_ended_unseen_and_is_forgotten_is_told_as_far_as_it_tells_itself(database: Database) -> None:
     ended = a_bid("bid_2", "Terminated", created_at=at(100), deactivated_at=at(400))
-    keep_ended(database, PROJECT.fid, [ended], until=at(3600))
+    keep_ended(database, PROJECT.fid, [ended])
     assert steps(database, "bid_2") == []
     tell(database, bid="bid_2", rules=ALL)
     assert steps(database, "bid_2") == [(None, "Open"), ("Open", "Terminated")]
@@ -101,7 +100,7 @@ def test_a_bid_that_ended_unseen_and_is_forgotten_is_told_as_far_as_it_tells_its
 
 def test_a_bid_that_nobody_has_forgotten_tells_its_history_and_not_its_own_times_beside_it(database: Database) -> None:
     ended = a_bid("bid_2", "Terminated", created_at=at(100), deactivated_at=at(400.4))
-    keep_ended(database, PROJECT.fid, [ended], until=at(3600))
+    keep_ended(database, PROJECT.fid, [ended])
     tell(database, events((100, "Placed"), (200, "Allocated"), (400, "Terminated")), bid="bid_2")
     assert [after for _, after in steps(database, "bid_2")] == ["Open", "Allocated", "Terminated"]
 

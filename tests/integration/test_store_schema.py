@@ -204,7 +204,7 @@ def _go_back_to_the_first_layout(path: Path) -> None:
             "projects.ahead_seconds",
             "projects.gap_since",
             "projects.gap_until",
-            "projects.swept_at",
+            "projects.looked_back_at",
             "bids.history_due",
             "transitions.ahead_seconds",
             "transitions.inferred",

@@ -128,3 +128,27 @@ def test_each_step_is_shown_from_where_the_one_before_it_led() -> None:
     price = step("14:06:00", "$9.00", aspect="limit_price", **{"from": "$8.00"})
     shown = [timeline.change(one) for one in timeline.chained([step("14:00:00", "Allocated"), late, price, seen])]
     assert shown == ["open → allocated", "allocated → preempting", "limit price $8.00 → $9.00", "preempting → open"]
+
+
+def test_a_time_in_which_nobody_watched_is_a_line_between_the_steps_and_no_step_of_any() -> None:
+    gap = step(
+        "14:02:00",
+        "2026-11-23T14:10:00Z",
+        **{"from": "2026-11-23T14:02:00Z"},
+        exact=False,
+        subject="proj_1",
+        subject_kind="watch",
+        name=None,
+        aspect="gap",
+    )
+    steps = [step("14:00:00", "Open"), gap, step("14:12:00", "Allocated")]
+    assert said(steps) == ["720", "", "1080…"]
+    shown = timeline.table(steps, NOW, None).splitlines()
+    assert "from 14:02:00 to 14:10:00" in shown[2]
+    assert "the watch" in shown[2]
+    assert "nobody watched, and the marketplace does not remember all of it" in shown[2]
+
+
+def test_what_was_inferred_says_so() -> None:
+    shown = timeline.table([step("14:00:00", "Open", provenance="backfilled", inferred=True)], NOW, None)
+    assert shown.splitlines()[1].endswith("backfilled, inferred")

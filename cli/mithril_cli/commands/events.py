@@ -100,7 +100,8 @@ def line(event: Object, now: float) -> str:
     provenance = str(data.get("provenance"))
     if deadline is not None and deadline > now and provenance != "backfilled":
         parts.append(f"{answers.remaining(data, now)} left")
-    if mark := {"backfilled": "(late)", "simulated": "(simulated)"}.get(provenance):
+    late = "(late, inferred)" if data.get("inferred") else "(late)"
+    if mark := {"backfilled": late, "simulated": "(simulated)"}.get(provenance):
         parts.append(mark)
     return "  ".join(part for part in parts if part).rstrip()
 
@@ -110,6 +111,10 @@ def _cell(value: object, wide: int = 0) -> str:
 
 
 def _change(data: Object) -> str:
+    gap = data.get("gap")
+    if isinstance(gap, dict):
+        since, until = (times.local(times.moment(data.get(end)), answers.present()) for end in ("from", "to"))
+        return f"nobody watched from {since} to {until}: {clean(answers.words(gap.get('reason')))}"
     before, to = (data.get(end) for end in ("from", "to"))
     if before is None and to is None:
         return ""

@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    for moment in ("gap_since", "gap_until", "swept_at"):
+    for moment in ("gap_since", "gap_until", "looked_back_at"):
         op.add_column("projects", sa.Column(moment, Moment(), nullable=True))
     op.add_column("projects", sa.Column("ahead_seconds", sa.Float(), nullable=False, server_default=sa.text("0")))
     op.add_column("bids", sa.Column("history_due", sa.Boolean(), nullable=False, server_default=sa.text("0")))
