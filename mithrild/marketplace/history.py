@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,7 +23,8 @@ class History(Asking):
     async def bid_history(self, fid: str) -> tuple[tuple[BidEvent, ...], tuple[str, ...]]:
         """What the marketplace remembers of a bid, on one page; and a line for each event that cannot be read."""
         answer = await self._transport.get(f"/spot/bids/{segment(fid, 'bid')}/history", what=f"history of {fid}")
-        gathering = self._gathering("event", mapping.bid_event, lambda event: event)
+        lines = itertools.count()  # each is a step of its own, even if it reads like another
+        gathering = self._gathering("event", mapping.bid_event, lambda _: next(lines))
         gathering.add(rows_of(answer, "events"), answer.ticket)
         listing = gathering.listing()
         return tuple(seen.value for seen in listing.items), listing.set_aside
