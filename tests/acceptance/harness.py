@@ -152,16 +152,20 @@ class Daemon(Process):
         argv = [*program, "run", "--config", str(folder / "config.toml")]
         super().__init__(argv, env, folder / "daemon.log")
         if wait:
-            wait_for("the daemon's socket", lambda: self.running is False or self._answers())
+            wait_for("the daemon's socket", lambda: self.running is False or self.answers())
             assert self.running, self.said()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether somebody really does. A connection alone proves nothing: what a daemon that was killed had just
+        forked may still hold its socket open for a moment."""
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(5.0)
             try:
                 probe.connect(self.socket_path)
+                probe.sendall(b"GET /v1/status HTTP/1.1\r\nhost: mithrild\r\nconnection: close\r\n\r\n")
+                return bool(probe.recv(1))
             except OSError:
                 return False
-            return True
 
     def get(self, path: str) -> Any:
         with httpx.Client(transport=httpx.HTTPTransport(uds=self.socket_path), base_url="http://mithrild") as http:

@@ -176,7 +176,7 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
         keep(database, poll(1, a_bid(status="Preempting"), an_instance(status="STATUS_PREEMPTING")), [a_rule()])
         (one, *_) = outbox.claim(database, ("all", "run"), free=1, max_age=None, run="run_1", now=at(2))
         outbox.settle(database, one, Outcome("done", "done", output="é"), run="run_1", now=at(3))
-    _go_back_to_the_first_layout(tmp_path / "mithrild.db")
+    go_back_to_the_first_layout(tmp_path / "mithrild.db")
     before = _all_rows(tmp_path / "mithrild.db")
     with closing(Database(tmp_path / "mithrild.db")):
         pass
@@ -189,7 +189,7 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
     assert [attempt["output_bytes"] for attempt in after["attempts"]] == [2]
 
 
-def _go_back_to_the_first_layout(path: Path) -> None:
+def go_back_to_the_first_layout(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for index in (
             "deliveries_ended",
