@@ -62,14 +62,22 @@ class Rig:
     """A watch, its cadence at rest until somebody turns it."""
 
     def __init__(
-        self, visitor: Visitor, folder: Path, read_timeout: float = 15, clock: HandClock | None = None, /, **env: str
+        self,
+        visitor: Visitor,
+        folder: Path,
+        read_timeout: float = 15,
+        clock: HandClock | None = None,
+        record: Callable[[Path], Database] = Database,
+        /,
+        **env: str,
     ) -> None:
         self.visitor, self.clock = visitor, clock or HandClock()
         address = str(visitor.http.base_url).rstrip("/")
         settings = {"HOME": str(folder), "MITHRIL_API_URL": address, "MITHRIL_API_KEY": visitor.sandbox.key}
         self._settings = settings | {"MITHRIL_PROJECT": PROJECT} | env
         self.config: Config = load(None, self._settings)
-        self.database = Database(folder / "watch.db")
+        self.database = record(folder / "watch.db")
+        self.on_commit: Callable[[], None] = lambda: None
         budget = RequestBudget(self.clock, cap=100_000)
         self.marketplace = Marketplace(
             self.config.api_url,
@@ -89,7 +97,7 @@ class Rig:
             self.cadence,
             self.clock,
             host="here",
-            on_commit=lambda: None,
+            on_commit=lambda: self.on_commit(),
             on_foreign_account=self.foreign.append,
         )
 

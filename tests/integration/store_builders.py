@@ -131,7 +131,7 @@ def keep(
 
 
 @cache
-def _new_file() -> bytes:
+def a_new_record() -> bytes:
     """A database without a row. Migrations take a while, and are the same for every test that is not about them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "mithrild.db")
@@ -145,7 +145,7 @@ def opened(folder: Path, clock: Clock | None = None) -> Iterator[Database]:
     path = folder / "mithrild.db"
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_bytes(_new_file())
+        path.write_bytes(a_new_record())
     database = Database(path, clock)
     try:
         keep_projects(database, [PROJECT])

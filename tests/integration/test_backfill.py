@@ -7,7 +7,6 @@ import contextlib
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -23,9 +22,6 @@ from mithrild.watcher.poller import Poller
 from mithrild.watcher.recorder import Recorder
 from tests.integration.sandbox_server import PROJECT
 from tests.integration.watch_rig import Rig, with_rig
-
-# The marketplace's history has no word for these: they are inferred from the instances, where those tell.
-UNNAMED = "Open"
 
 
 def text(moment: datetime) -> str:
@@ -563,55 +559,3 @@ def test_a_history_that_knows_more_than_the_record_is_read_again(tmp_path: Path)
 
 def moments(rows: list[dict[str, Any]]) -> list[tuple[str, datetime]]:
     return [(row["after"], datetime.fromisoformat(row["occurred_at"] or row["position"])) for row in rows]
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_whoever_slept_through_half_of_it_has_the_same_record_in_the_end(tmp_path: Path, seed: int) -> None:
-    async def story(sleeper: Sleeper) -> None:
-        rig, draw = sleeper.rig, Random(seed)
-        await sleeper.look()
-        begun = len((await rig.visitor.get("/sandbox/timeline", limit=100_000))["steps"])
-        for number in range(12):
-            await market_goes_on(rig, draw, number)
-            if draw.random() < 0.6:
-                await sleeper.look()
-            if draw.random() < 0.3:
-                await sleeper.remember_all(rig.clock.now() - timedelta(days=1))
-        await sleeper.look()
-        await sleeper.remember_all(rig.clock.now() - timedelta(days=1))
-        await compare(sleeper, begun)
-
-    with_sleeper(tmp_path, story, demo=True, market=True)
-
-
-async def market_goes_on(rig: Rig, draw: Random, number: int) -> None:
-    """Some minutes of the demonstration's life, and now and then something of our own."""
-    await rig.visitor.turn(draw.choice((1, 20, 130, 400, 1500)))
-    live = [bid.fid for bid in rig.sandbox.market.registry.unended_bids(PROJECT)]
-    deed = draw.choice(("nothing", "place", "end", "force"))
-    if deed == "place":
-        await rig.visitor.place(f"script-{number}", 201, limit_price="$90.00")
-    elif deed == "end" and live:
-        await rig.visitor.delete(f"/v2/spot/bids/{draw.choice(live)}")
-    elif deed == "force" and live:
-        verb = draw.choice(("allocate", "preempt", "reprieve", "relocate", "pause", "release"))
-        await rig.visitor.http.post(f"/sandbox/bids/{draw.choice(live)}/{verb}")
-
-
-async def compare(sleeper: Sleeper, begun: int) -> None:
-    """Every status of every instance and bid, in order, and the times to the second."""
-    steps = (await sleeper.rig.visitor.get("/sandbox/timeline", limit=100_000))["steps"]
-    baseline = {step["subject"]: step["seq"] for step in steps[:begun]}
-    for subject, truth in (await sleeper.truth()).items():
-        mine = moments(sleeper.rows(subject))
-        since = sum(
-            step["subject"] == subject and step["seq"] <= begun and step["aspect"] == "status" for step in steps
-        )
-        if subject in baseline:
-            truth = truth[since - 1 :]  # what stood at first sight is the beginning
-        if not mine:
-            assert [word for word, _ in truth] == ["Terminated"], f"{subject} is missing: {truth}"
-            continue
-        assert [word for word, _ in mine] == [word for word, _ in truth], subject
-        for (word, at), (_, true) in list(zip(mine, truth, strict=True))[1:]:
-            assert word == UNNAMED or abs(at - true) <= timedelta(seconds=1), (subject, word, at, true)

@@ -1,0 +1,54 @@
+"""Scripts that once failed, the shortest that did, each with what was wrong. They are played for ever."""
+
+from __future__ import annotations
+
+from tests.equivalence.moves import (
+    Asleep,
+    Away,
+    Cost,
+    End,
+    Force,
+    Jump,
+    KillAt,
+    Limit,
+    Place,
+    Script,
+    Trouble,
+    Watch,
+)
+
+KEPT = {
+    "what the history tells of one moment stays in the order in which it was told": Script(
+        [Watch(1), Force(0, "pause"), Force(0, "allocate"), End(0)]
+    ),
+    "a notice of no time at all comes before its end": Script(
+        [Watch(2), Force(1, "preempt", {"notice_seconds": 0}), Watch(1)]
+    ),
+    "two lines of a history that read alike are two steps": Script(
+        [Watch(1), Force(2, "allocate"), Force(2, "preempt"), Force(2, "allocate"), Watch(1)]
+    ),
+    "a clock that is set back does not put what was seen before what was seen": Script(
+        [Watch(1), Force(1, "allocate"), Jump(-14400.0)]
+    ),
+    "a clock that is set back does not make of news what came before the first sight": Script(
+        [Watch(1), Asleep(), Jump(-14400.0)]
+    ),
+    "what ended just before a kill is asked about after it": Script(
+        [Watch(1), Away(130.0), Watch(1), End(0), KillAt("between claim and effect", 1), Watch(2)]
+    ),
+    "a history that came broken is asked for again": Script(
+        [Watch(1), Trouble("not-json", "bid history", None), Limit(0, "$15.00"), Watch(3)]
+    ),
+    "the age of what happened is taken by the clock that told it": Script(
+        [Watch(1), Place(), Away(20.0)], ahead=-600.0
+    ),
+    "an instance that was set aside for a while is told its times": Script(
+        [Watch(1), Force(0, "allocate"), Trouble("bad-item", "instances", None), Watch(5)], ahead=-600.0
+    ),
+    "clocks that differ by less than anybody minds still tell the time": Script(
+        [Watch(1), Limit(1, "$15.00")], ahead=3.0
+    ),
+    "a row is told its own time and not that of an earlier step of the same word": Script(
+        [Watch(1), Asleep(), Force(3, "preempt", {"notice_seconds": 900}), Cost(2, None), Watch(1)], ahead=600.0
+    ),
+}
