@@ -9,7 +9,7 @@ READY := .venv/.installed
 VENDOR := .venv-vendor/.installed
 BENCHMARKS := $(sort $(filter-out tests/benchmarks/_%,$(wildcard tests/benchmarks/*.py)))
 
-.PHONY: run test lint bench vendor
+.PHONY: run test lint bench vendor nightly soak
 
 run: $(READY)
 	$(BIN)/mithrild run --sandbox
@@ -28,6 +28,14 @@ vendor: $(VENDOR)
 
 bench: $(READY)
 	@for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+# Hours; it can be interrupted, and goes on where it was.
+nightly: $(READY)
+	$(BIN)/python tests/nightly/nightly.py
+
+# A day of the marketplace in ten minutes: does the daemon grow?
+soak: $(READY)
+	$(BIN)/python tests/nightly/soak.py
 
 # An environment that was left half made, or whose Python is gone, is made anew.
 $(READY): pyproject.toml constraints.txt
