@@ -5,6 +5,7 @@ MITHRILD_KILLS says how many; they are shared out among tests that can run side 
 
 from __future__ import annotations
 
+import getpass
 import os
 import random
 import signal
@@ -20,6 +21,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.harness import BIN, Daemon, Sandbox, lines, wait_for, words_of, write_config, write_hook
+from tests.acceptance.receivers import Receivers
+from tests.acceptance.sshd import Sshd
 from tests.acceptance.test_main_job import settle
 from tests.acceptance.truth import status_events
 from tests.crash.points import MIGRATION, POINTS, RELOAD, most
@@ -29,6 +32,8 @@ KILLS = int(os.environ.get("MITHRILD_KILLS", "50"))
 SHARES = 4
 MOVES = ("allocate", "preempt", "reprieve", "release")
 HOOKS = {"record": '["*"]', "save": '["instance.preempting"]', "slow": '["instance.running", "bid.running"]'}
+# The other kinds of actions: what each of them does is to be seen from outside, too.
+OTHERS = {"post": '["instance.*"]', "tell": '["bid.preempting"]', "there": '["instance.running"]'}
 BY_CHANCE = "by chance"
 RECORD = Path("xdg-state", "mithrild", "mithrild.db")
 PATIENCE = 3.0  # seconds of its work in which a point may be reached; then the kill comes by chance
@@ -42,17 +47,22 @@ def test_kills(tmp_path: Path, share: int, record_property: Callable[[str, objec
     for name in HOOKS:
         pause = "sleep 0.3; " if name == "slow" else ""
         write_hook(tmp_path, name, f'{pause}printf "%s\\n" "$MITHRILD_EVENT_ID" >> {tmp_path}/{name}.txt')
-    tables = [f'name = "{name}"\non = {on}\nrun = ["{tmp_path}/{name}"]\nmax_age = "1h"' for name, on in HOOKS.items()]
-    write_config(tmp_path, *tables)
+    (tmp_path / "bin").mkdir()
+    write_hook(tmp_path / "bin", "notify-send", f"echo told >> {tmp_path}/tell.txt")
     seen: dict[str, str] = {}
     died: Counter[str] = Counter()
-    with Sandbox(tmp_path, speed=40) as sandbox:
+    with (
+        Sshd(tmp_path / "sshd") as sshd,
+        Receivers() as receivers,
+        Sandbox(tmp_path, "--ssh", f"127.0.0.1:{sshd.port}", speed=40) as sandbox,
+    ):
+        write_config(tmp_path, *hooks(tmp_path, sshd, receivers))
         for number in range(share, KILLS, SHARES):
             # Half of them by chance, the other half at each point in turn.
             turn, is_named = divmod(number // SHARES, 2)
             point = list(POINTS)[(turn * SHARES + share) % len(POINTS)] if is_named else BY_CHANCE
             died[live_and_die(tmp_path, sandbox, point, draw, seen)] += 1
-        with Daemon(tmp_path, sandbox) as daemon:
+        with Daemon(tmp_path, sandbox, PATH=path_of(tmp_path)) as daemon:
             wait_for("the first sight", daemon.watched)
             sandbox.post("/sandbox/market", {"paused": True})
             settle(daemon, sandbox)
@@ -63,6 +73,7 @@ def test_kills(tmp_path: Path, share: int, record_property: Callable[[str, objec
     assert len(events) >= died.total(), "something has to happen for a kill to matter"
     check_events(events, seen)
     check_deliveries(events, deliveries, tmp_path)
+    check_others(deliveries, receivers.webhooks, tmp_path)
     with closing(sqlite3.connect(tmp_path / RECORD)) as record:
         assert record.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     where = ", ".join(f"{count} {point}" for point, count in sorted(died.items()))
@@ -71,8 +82,27 @@ def test_kills(tmp_path: Path, share: int, record_property: Callable[[str, objec
     record_property(
         "counted",
         f"{died.total()} kills ({where}), {len(events)} events, {len(deliveries)} deliveries, "
-        f"{len(ran)} runs, {repeats} of them repeats, seed {seed}",
+        f"{len(ran)} runs, {repeats} of them repeats, {len(receivers.webhooks)} webhooks, "
+        f"{len(lines(tmp_path / 'there.txt'))} commands by ssh, {len(lines(tmp_path / 'tell.txt'))} messages, "
+        f"seed {seed}",
     )
+
+
+def hooks(folder: Path, sshd: Sshd, receivers: Receivers) -> list[str]:
+    """The text of each table."""
+    line = f"echo $MITHRILD_EVENT_ID >> {folder}/there.txt"
+    actions = {
+        **{name: f'run = ["{folder}/{name}"]' for name in HOOKS},
+        "post": f'webhook = "http://{receivers.address}/"',
+        "tell": 'notify = ["desktop://"]',
+        "there": f'ssh = {{ command = "{line}", user = "{getpass.getuser()}", key = "{sshd.key}" }}',
+    }
+    tables = (HOOKS | OTHERS).items()
+    return [f'name = "{name}"\non = {on}\n{actions[name]}\nmax_age = "1h"' for name, on in tables]
+
+
+def path_of(folder: Path) -> str:
+    return f"{folder}/bin{os.pathsep}{os.environ['PATH']}"
 
 
 def live_and_die(folder: Path, sandbox: Sandbox, point: str, draw: random.Random, seen: dict[str, str]) -> str:
@@ -82,7 +112,7 @@ def live_and_die(folder: Path, sandbox: Sandbox, point: str, draw: random.Random
         program = [sys.executable, "-m", "tests.crash.doomed", point, str(draw.randint(1, most(point)))]
     if point == MIGRATION and (folder / RECORD).exists():
         go_back_to_the_first_layout(folder / RECORD)
-    with Daemon(folder, sandbox, wait=point == BY_CHANCE, program=program) as daemon:
+    with Daemon(folder, sandbox, wait=point == BY_CHANCE, program=program, PATH=path_of(folder)) as daemon:
         if point == BY_CHANCE:
             # No condition is waited for: the moment of the kill is what is drawn.
             time.sleep(draw.uniform(0.0, 1.2))
@@ -138,11 +168,23 @@ def check_deliveries(events: list[dict[str, Any]], deliveries: list[dict[str, An
     of_record = {one["event"] for one in deliveries if one["hook"] == "record"}
     assert of_record == {event["id"] for event in events}
     for one in deliveries:
-        # A notice that was over before its turn came, or before it was told, is put aside, and says so.
-        assert one["state"] in ("done", "superseded", "expired", "skipped"), one
+        # A notice that was over before its turn came, or before it was told, is put aside, and says so; what was to
+        # be done on a machine that is over by now too.
+        over = one["hook"] == "there" and one["reason"] == "there is no instance that could answer"
+        assert one["state"] in ("done", "superseded", "expired", "skipped") or over, one
         assert one["state"] == "done" or one["reason"]
     for name in HOOKS:
         done = {one["event"] for one in deliveries if one["hook"] == name and one["state"] == "done"}
         ran = set(lines(folder / f"{name}.txt"))
         assert done <= ran
         assert ran <= {one["event"] for one in deliveries if one["hook"] == name}
+
+
+def check_others(deliveries: list[dict[str, Any]], posted: list[str], folder: Path) -> None:
+    """What is done has been seen at its target, and nothing else has."""
+    of = {name: [one for one in deliveries if one["hook"] == name] for name in OTHERS}
+    done = {name: [one for one in ones if one["state"] == "done"] for name, ones in of.items()}
+    assert {one["id"] for one in done["post"]} <= set(posted) <= {one["id"] for one in of["post"]}
+    there = set(lines(folder / "there.txt"))
+    assert {one["event"] for one in done["there"]} <= there <= {one["event"] for one in of["there"]}
+    assert len(done["tell"]) <= len(lines(folder / "tell.txt"))
