@@ -17,6 +17,7 @@ from mithrild.api import socket
 from mithrild.fleet.model import Snapshot
 from mithrild.store import history, outbox, writing
 from mithrild.store.database import Database
+from mithrild.store.history import Learned
 from mithrild.store.record import Recorded
 from mithrild.watcher.recorder import Recorder
 from mithrild.watcher.watch import Watch
@@ -105,7 +106,7 @@ class _DoomedAtCommit:
 def _before_the_history(reached: Reached, put: Put) -> None:
     remember = Recorder.remember
 
-    async def doomed(self: Recorder, *args: Any, **more: Any) -> Recorded:
+    async def doomed(self: Recorder, *args: Any, **more: Any) -> Learned:
         reached()
         return await remember(self, *args, **more)
 
