@@ -39,7 +39,7 @@ REST = 5.0  # seconds between two looks at what is wanted, in case nobody told o
 AGAIN = 30.0
 # A question that came to nothing is put again after so many seconds, and then ever later; and so often, before its
 # bid is held up as one of which the marketplace remembers nothing.
-SOON, LATER, TRIES = 5.0, 300.0, 4
+SOON, LATER, TRIES = 5.0, 300.0, 6
 # How much of a history that was asked for already is asked for again: it may be written late, and clocks are set.
 OVERLAP = timedelta(minutes=15)
 FEW_PAGES = 3  # of the statuses of a project are asked for, also where asking bid by bid would take fewer
@@ -154,7 +154,7 @@ class Backfill:
         due = await self._read(lambda connection: wishes.due(connection, self._project))
         left = in_turn(live, due, stories)
         self._waits = {fid: wait for fid, wait in self._waits.items() if fid in left}
-        self._through = LookThrough(begun, since, asked, gap, stories, left, open_bids, spent)
+        self._through = LookThrough(begun, since, asked, gap, stories, left, open=open_bids, spent=spent)
 
     async def _stories(self, since: datetime, *, pages: int) -> Stories | None:
         try:
@@ -205,6 +205,8 @@ class Backfill:
         stories = None if through is None else through.stories_of(fid, asked)
         if through is not None and stories is not None:
             since = through.since
+        elif through is not None and fid in through.doubted:
+            since = None
         try:
             history = await self._questions.history(fid, since=since, stories=stories)
         except (Unreachable, KeyRefused):
@@ -219,12 +221,12 @@ class Backfill:
             if through is not None and tries >= TRIES:
                 through.done(fid, f"its history cannot be had ({error})")
             return
-        await self._keep(fid, history, through, asked)
+        await self._keep(fid, history, through, asked, tries)
         if cursor["polled_at"] is not None:
             # What led away from the last look was left to the next one, so it has to be asked for once more.
             self._asked[fid] = by_theirs(cursor, cursor["polled_at"]) - OVERLAP
 
-    async def _keep(self, fid: str, history: History, through: LookThrough | None, asked: int) -> None:
+    async def _keep(self, fid: str, history: History, through: LookThrough | None, asked: int, tries: int) -> None:
         told = Remembered(
             bid=fid,
             project=self._project,
@@ -237,6 +239,9 @@ class Backfill:
             gap=through.gap if through is not None and fid in through.left else None,
         )
         learned = await self._recorder.remember(told, self._clock.now())
+        if through is not None and learned.open is not None and tries < TRIES:
+            through.doubted.add(fid)  # what an answer lacks may stand in the next one
+            return
         if through is not None:
             through.done(fid, learned.open)
         if not learned.more:

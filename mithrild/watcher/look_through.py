@@ -26,11 +26,12 @@ class LookThrough:
     stories: Stories | None
     left: dict[str, None]  # the bids that it has not come to, in their order
     open: dict[str, str] = field(default_factory=dict)  # bid -> what is left open of the gap
+    doubted: set[str] = field(default_factory=set)  # bids that are asked about anew, and from their beginning
     spent: int = 0  # requests, of all that looked back when it began
 
     def stories_of(self, bid: str, newest: int) -> Sequence[InstanceStory] | None:
         """Those of a bid, unless it changed after they were asked for."""
-        if self.stories is None or newest > self.asked or bid not in self.left:
+        if self.stories is None or newest > self.asked or bid not in self.left or bid in self.doubted:
             return None
         return self.stories.get(bid, ())
 

@@ -147,4 +147,4 @@ class Life:
 
 
 def _is_condition(event: dict[str, Any]) -> bool:
-    return event["type"].partition(".")[0] in ("marketplace", "credentials")
+    return event["type"].partition(".")[0] in ("marketplace", "credentials", "watch")
