@@ -30,8 +30,10 @@ STEP = {
     "to": "Allocated", "provenance": "observed", "baseline": False,
 }  # fmt: skip
 NO_DAEMON_NEEDED = ("setup", "completion", "man")
-# Commands that are the same wherever a person looks: prices, the daemon, the words of this program.
-OF_NO_PROJECT = ("instance list-types", "daemon status", "completion", "man")
+# Commands that are the same wherever a person looks: prices, the daemon, the words of this program;
+# and hooks, which are the daemon's whatever they are run for.
+OF_NO_PROJECT = ("instance list-types", "daemon status", "daemon backup", "completion", "man")
+OF_ALL_HOOKS = ("list", "log", "show", "retry", "replay", "silence", "unsilence", "silences", "enable")
 SHOWING = (
     "instance list",
     "instance list --json",
@@ -66,6 +68,8 @@ def line(group: str, command: Command) -> str:
             words.append(value)
         elif option.settings.get("required"):
             words += [option.flags[-1], value]
+        elif option.flags[-1] == "--for":  # a silence is for some time
+            words += ["--for", "8h"]
         elif "--yes" in option.flags or "--max-price-per-hour" in option.flags:
             words += [option.flags[-1], *([value] if option.settings.get("metavar") else [])]
     return " ".join(words)
@@ -146,7 +150,8 @@ def test_each_command_takes_a_project_and_json() -> None:
     for group in commands.GROUPS:
         for command in commands.load(group):
             flags = {flag for option in command.options for flag in option.flags}
-            if spelled(group, command) not in OF_NO_PROJECT:
+            everywhere = spelled(group, command) in OF_NO_PROJECT or (group == "hooks" and command.name in OF_ALL_HOOKS)
+            if not everywhere:
                 assert {"-p", "--project"} <= flags, spelled(group, command)
             runs_something = "ssh" in (group, command.name) or command.name == "update-kubeconfig"
             if group not in ("completion", "man") and not runs_something:

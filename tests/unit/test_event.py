@@ -65,6 +65,7 @@ def test_the_one_shape() -> None:
             "from": "running",
             "to": "preempting",
             "provenance": "observed",
+            "inferred": False,
             "observed_at": "2024-01-01T12:00:00Z",
             "occurred_at": None,
             "deadline": "2024-01-01T12:05:00Z",
