@@ -83,6 +83,7 @@ CLUSTER = Option(
     "cluster", metavar="CLUSTER", nargs="?", type=word, help="a cluster's name or fid; without it, pick one"
 )
 YES = Option("-y", "--yes", action="store_true", help="do not ask")
+IDENTITY = Option("-i", "--identity", metavar="PATH", help="offer this key alone; else ssh finds them as ever")
 JSON = Option("--json", action="store_true", help="print one JSON document")
 PROJECT = (
     Option(

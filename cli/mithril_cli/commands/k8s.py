@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mithril_cli.command import CLUSTER, JSON, PROJECT, YES, Command, Elsewhere, Option
-from mithril_cli.ssh.words import IDENTITY
+from mithril_cli.command import CLUSTER, IDENTITY, JSON, PROJECT, YES, Command, Elsewhere, Option
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mithril_cli import answers, client
-from mithril_cli.command import CLUSTER, PROJECT, Command, project_query
+from mithril_cli.command import CLUSTER, IDENTITY, PROJECT, Command, project_query
 from mithril_cli.errors import Failure
 from mithril_cli.ssh import known_hosts, run, words
 from mithril_cli.ssh.errors import NotReached
@@ -74,7 +74,7 @@ SSH = Command(
         CLUSTER,
         words.COMMAND,
         words.SHOW,
-        words.IDENTITY,
+        IDENTITY,
         *PROJECT,
     ),
     examples=(

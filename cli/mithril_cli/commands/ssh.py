@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mithril_cli import answers, client, nodes, output
-from mithril_cli.command import NAME, PROJECT, Command, Option, project_query, span
+from mithril_cli.command import IDENTITY, NAME, PROJECT, Command, Option, project_query, span
 from mithril_cli.errors import Usage
 from mithril_cli.ssh import known_hosts, run, words
 from mithril_cli.ssh.errors import EXIT_SSH, NotReached
@@ -134,7 +134,7 @@ def _command(name: str, prog: str) -> Command:
                 default=PATIENCE,
                 help="how long to wait, in seconds or as 10m (%(default)s)",
             ),
-            words.IDENTITY,
+            IDENTITY,
             *PROJECT,
         ),
         examples=(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 COMMAND = Option("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run there; without it, a shell")
 SHOW = Option("--show", action="store_true", help="print the command line of ssh instead of running it")
-IDENTITY = Option("-i", "--identity", metavar="PATH", help="offer this key alone; else ssh finds them as ever")
 
 
 def remote_command(args: argparse.Namespace, table: Command, prog: str) -> list[str]:
