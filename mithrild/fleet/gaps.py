@@ -21,7 +21,8 @@ _TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE}
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """From when to when nobody looked at the whole project. Several that stand at once are one."""
+    """From when to when nobody looked at the whole project, by the marketplace's clock: setting ours does not make it
+    another. Several that stand at once are one."""
 
     since: datetime
     until: datetime

@@ -12,8 +12,7 @@ from mithrild.fleet.event import GapNews, Surroundings, stamp
 from mithrild.fleet.gaps import Gap
 from mithrild.fleet.model import Fleet, Transition
 from mithrild.fleet.routing import HookRule
-from mithrild.store import read
-from mithrild.store.cursor import shifted
+from mithrild.store import read, wishes
 from mithrild.store.database import Database
 from mithrild.store.tables import EventRow, ProjectRow, TransitionRow, table_of
 from mithrild.store.writing import write_events, write_transitions
@@ -42,7 +41,7 @@ def end_look(
         row = read.project(connection, project)
         looked = update(_projects).where(_projects.c.fid == project)
         connection.execute(looked.values(looked_back_at=max(begun, row["looked_back_at"] or begun)))
-        if gap is None or (row["gap_since"], row["gap_until"]) != (gap.since, gap.until):
+        if gap is None or wishes.gap(connection, project) != gap:
             return False
         connection.execute(looked.values(gap_since=None, gap_until=None))
         if not open_bids:
@@ -85,13 +84,9 @@ def _tell(
         count=len(open_bids),
     )
     around = Surroundings(Fleet(), project_names={row["fid"]: row["name"]}, gap=news)
-    place = shifted(gap.since, _ahead(row))
-    written = write_transitions(connection, [step], ahead=_ahead(row), places=[place])
+    ahead = timedelta(seconds=row["ahead_seconds"])
+    written = write_transitions(connection, [step], ahead=ahead, places=[gap.since])
     write_events(connection, store, host, written, around, rules, now, openings={})
-
-
-def _ahead(row: RowMapping) -> timedelta:
-    return timedelta(seconds=row["ahead_seconds"])
 
 
 def gaps_of(connection: Connection, project: str, bid: str) -> list[RowMapping]:

@@ -37,7 +37,7 @@ class Remembered:
 
     `unseen`: instances that the record does not hold, as the marketplace shows them. `ahead` is the marketplace's clock
     minus ours; `asked` the newest transition of the bid when all this was asked for. `whole`: the stories of instances
-    begin where they began, and not only where they were asked for. `gap`: what this is to explain, by our clock.
+    begin where they began, and not only where they were asked for. `gap`: what this is to explain.
     """
 
     bid: str
@@ -119,19 +119,18 @@ def keep_ended(database: Database, project: str, bids: Iterable[Bid], *, ahead: 
 
 def _left_open(connection: Connection, told: Remembered, gap: Gap) -> str | None:
     """What the rows as they are now, and the stories, leave open of a gap."""
-    by_theirs = Gap(shifted(gap.since, told.ahead), shifted(gap.until, told.ahead))
     known = read.one_bid(connection, told.bid)
     lives = {}
     for fid, record in known.instances.items():
         subject = Subject("instance", fid, told.project, told.bid, None)
         rows, story = _rows(connection, subject), told.instance_steps.get(fid, ())
         over = record.gone or not is_live(record.value.status, False)
-        if story or not over or any(row.position[0] > by_theirs.since for row in rows):
+        if story or not over or any(row.position[0] > gap.since for row in rows):
             lives[fid] = Life("instance", record.value.created_at, rows, story, told.whole)
     bid = known.bids[told.bid].value
     mine = Subject("bid", told.bid, told.project, told.bid, None)
     story = remembered.status_steps(told.events, bid, ())
-    return unexplained(Life("bid", bid.created_at, _rows(connection, mine), story, whole=True), lives, by_theirs)
+    return unexplained(Life("bid", bid.created_at, _rows(connection, mine), story, whole=True), lives, gap)
 
 
 def _fresh(told: Remembered, known: Fleet, begun: datetime) -> Fleet:

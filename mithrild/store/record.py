@@ -197,16 +197,15 @@ def _write_cursor(
     """Moves the poll cursor. Whether it moved over a gap."""
     marks = {"bid": "bids_polled_at", "instance": "instances_polled_at", "cluster": "clusters_polled_at"}
     values = {marks[kind]: seen.asked_at for kind in seen.whole}
-    gap = None
+    gap: dict[str, datetime] = {}
     if seen.complete:
         values["polled_at"] = seen.asked_at
         gap = wishes.gap_before(cursor, seen.asked_at, pause)
-    if gap is not None:
-        values |= {"gap_since": gap.since, "gap_until": gap.until}
+    values |= gap
     if "bid" in fresh:
         values["baseline_at"] = values["looked_back_at"] = seen.observed_at
     if "cluster" in fresh:
         values["clusters_baseline_at"] = seen.observed_at
     if values:
         connection.execute(update(_projects).where(_projects.c.fid == seen.project).values(values))
-    return gap is not None
+    return bool(gap)

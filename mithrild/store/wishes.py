@@ -13,7 +13,9 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from mithrild.fleet.gaps import Gap
 from mithrild.fleet.model import Transition
+from mithrild.fleet.notices import CLOCKS_DIFFER
 from mithrild.fleet.timeline import WRONG_AT_MOST
+from mithrild.store.cursor import shifted
 from mithrild.store.tables import BidRow, ProjectRow, TransitionRow, table_of
 
 _projects, _bids, _transitions = table_of(ProjectRow), table_of(BidRow), table_of(TransitionRow)
@@ -58,20 +60,24 @@ def answered(connection: Connection, bid: str, asked: int) -> None:
     connection.execute(update(_bids).where(_bids.c.fid == bid, ~later.exists()).values(history_due=False))
 
 
-def gap_before(cursor: RowMapping, asked_at: datetime, pause: timedelta) -> Gap | None:
-    """The gap that a whole look begun at `asked_at` ends, together with one that still stands. `cursor` is the project
-    as it was before; `pause` is how long nobody may look without its being a gap."""
+def gap_before(cursor: RowMapping, asked_at: datetime, pause: timedelta) -> dict[str, datetime]:
+    """The gap that a whole look begun at `asked_at` ends, together with one that still stands, as it stands in the
+    row: by our clock. Nothing where there is none. `cursor` is the project as it was before; `pause` is how long nobody
+    may look without its being a gap."""
     last: datetime | None = cursor["polled_at"] or cursor["baseline_at"]
-    if last is None or timedelta(0) <= asked_at - last <= pause:
-        return None
+    # After a clock was set the two are known to a second or so: a look that seems to come before the last one is none.
+    if last is None or -CLOCKS_DIFFER <= asked_at - last <= pause:
+        return {}
     # A clock that was set back tells nothing of how long it was.
     since = last if last < asked_at else asked_at - WRONG_AT_MOST
-    return Gap(min(cursor["gap_since"] or since, since), asked_at)
+    return {"gap_since": min(cursor["gap_since"] or since, since), "gap_until": asked_at}
 
 
 def gap(connection: Connection, project: str) -> Gap | None:
     """The gap of a project that is still to be looked back at."""
-    row = connection.execute(
-        select(_projects.c.gap_since, _projects.c.gap_until).where(_projects.c.fid == project)
-    ).one()
-    return None if row.gap_since is None else Gap(row.gap_since, row.gap_until)
+    columns = (_projects.c.gap_since, _projects.c.gap_until, _projects.c.ahead_seconds)
+    row = connection.execute(select(*columns).where(_projects.c.fid == project)).one()
+    if row.gap_since is None:
+        return None
+    ahead = timedelta(seconds=row.ahead_seconds)
+    return Gap(shifted(row.gap_since, ahead), shifted(row.gap_until, ahead))

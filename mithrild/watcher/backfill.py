@@ -134,7 +134,8 @@ class Backfill:
             self._routine_at = self._clock.monotonic() + ROUTINE
             return
         last = cursor["looked_back_at"] or cursor["baseline_at"]
-        since = by_theirs(cursor, last if gap is None else min(last, gap.since)) - OVERLAP
+        since = by_theirs(cursor, last) if gap is None else min(by_theirs(cursor, last), gap.since)
+        since -= OVERLAP
         asked = await self._read(read.last_sequence)
         open_bids: dict[str, str] = {}
         tries = self._note_try(THE_PROJECT, 0)

@@ -401,6 +401,27 @@ def test_what_the_marketplace_has_forgotten_of_a_gap_is_said_once(tmp_path: Path
     with_sleeper(tmp_path, story)
 
 
+def test_a_clock_that_is_set_during_a_look_does_not_begin_it_anew(tmp_path: Path) -> None:
+    async def story(sleeper: Sleeper) -> None:
+        rig = sleeper.rig
+        await rig.visitor.post("/sandbox/fleet", {"bids": 12}, 201)
+        await sleeper.look()
+        sleeper.restart()
+        await sleeper.look()
+        for _ in range(6):
+            for _ in range(2):
+                await sleeper.backfill._next()
+            rig.clock.shift += timedelta(seconds=3)
+            await sleeper.look()
+        await sleeper.finish()
+        asked = rig.sandbox.ledger.report()["by_path"]
+        assert isinstance(asked, dict)
+        histories = [count for path, count in asked.items() if path.endswith("/history") and "bid_" in path]
+        assert histories == [1] * 12, "each once"
+
+    with_sleeper(tmp_path, story)
+
+
 def test_a_gap_whose_look_was_killed_is_told_once(tmp_path: Path) -> None:
     async def story(sleeper: Sleeper) -> None:
         rig = sleeper.rig
