@@ -58,6 +58,10 @@ class NotSent(Unreachable):
     """The request did not get through, or was turned away unread: nothing was done."""
 
 
+class Paused(NotSent):
+    """Nothing was asked: the marketplace asked us not to, and the time that it named is not over (`retry_after` s)."""
+
+
 class AnswerLost(Unreachable):
     """A request that changes something was sent, and no answer came: nobody here knows whether it was done."""
 

@@ -56,17 +56,22 @@ def scope(connection: Connection, parts: Parts, request: Request) -> str | None:
         return next((str(row["fid"]) for row in rows if name in (row["fid"], row["name"])), None)
 
     config = parts.config()
+    strict = request.method != "GET" or request.query_params.get("strict") == "1"
     if not wanted:
         if config.project and (fid := find(config.project)):
             return fid
-        strict = request.method != "GET" or request.query_params.get("strict") == "1"
         if strict and len(rows) > 1:
             names = ", ".join(f"{row['name']} ({row['fid']})" for row in rows)
             raise Refusal("bad_request", f"in which project? name one with -p: {names}")
         return next((fid for fid in map(find, config.projects) if fid), None) or (rows[0]["fid"] if rows else None)
     found = find(wanted)
+    if found is None and not rows:
+        # Before the first look nobody can say that a project is not watched: nothing is known of any.
+        if strict:
+            ask_again_if_nothing_is_known(connection, parts)
+        return None
     if found is None:
-        watched = ", ".join(f"{row['name']} ({row['fid']})" for row in rows) or "none yet"
+        watched = ", ".join(f"{row['name']} ({row['fid']})" for row in rows)
         raise Refusal(
             "not_found",
             f"project {wanted[:200]!r} is not watched, and -p or MITHRIL_PROJECT names it; watched are: {watched}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mithrild.clock import Clock
-from mithrild.errors import Unreachable
+from mithrild.errors import Paused, Unreachable
 
 ALL = ""  # stands for every path
 
@@ -22,12 +22,12 @@ class Pauses:
 
     async def over(self, path: str, *, patience: float) -> None:
         """Returns when nothing forbids a request for this path. What would take longer than `patience` seconds
-        raises Unreachable, in the marketplace's own words and with the seconds that are left."""
+        raises Paused, in the marketplace's own words and with the seconds that are left."""
         while pause := self._pause(path):
             end, words = pause
             left = end - self._clock.monotonic()
             if left > patience:
-                raise Unreachable(words, left)
+                raise Paused(words, left)
             await self._clock.sleep(left)
 
     def _pause(self, path: str) -> tuple[float, str] | None:

@@ -88,7 +88,8 @@ class Backfill:
                     return 1.0
                 if not await self._next():
                     return REST
-        except (Unreachable, KeyRefused) as error:
+        except MarketplaceError as error:
+            # What speaks of one bid is met where it is asked; this is away, a refused key, or a sweep that broke off.
             logger.debug("the history of {} has to wait: {}", self._project, error)
             return AGAIN
         return 0.0

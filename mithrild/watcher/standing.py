@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mithrild.clock import Clock
-from mithrild.errors import BrokenAnswer, KeyUnusable, MarketplaceError, StoreError, Unreachable
+from mithrild.errors import BrokenAnswer, KeyUnusable, MarketplaceError, Paused, StoreError, Unreachable
 from mithrild.health import Health
 from mithrild.logs import Trouble
 from mithrild.watcher.cadence import Beat, Cadence
@@ -52,7 +52,8 @@ class Standing:
 
     async def failed(self, error: MarketplaceError) -> None:
         """A poll came to nothing."""
-        self.failures += 1
+        if not (self.failures and isinstance(error, Paused)):
+            self.failures += 1  # what was not asked says nothing new, and is no reason to come back later still
         self._health.discarded += 1
         self._health.last_error = str(error)
         if not isinstance(error, Unreachable | BrokenAnswer):

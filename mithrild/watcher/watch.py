@@ -20,6 +20,7 @@ from mithrild.errors import (
     ForeignAccount,
     KeyRefused,
     MarketplaceError,
+    Paused,
     StoreError,
     Unreachable,
 )
@@ -145,9 +146,11 @@ class Watch:
             await self._judge(ticks, failures)
         self.health.polled(self._clock.monotonic())
         self.health.ahead = self._marketplace.skew
-        asked = [one.retry_after or 0.0 for one in failures if isinstance(one, Unreachable)] if not ticks else []
+        asked = max([one.retry_after or 0.0 for one in failures if isinstance(one, Unreachable)], default=0.0)
+        if wait is None and not ticks and failures and all(isinstance(one, Paused) for one in failures):
+            wait = asked  # another beat may have had us look while a pause lasted: it ends when it would have anyway
         cost = self.budget.total["polls"] - spent
-        self.health.interval = wait or self._interval(cost, max(asked, default=0.0))
+        self.health.interval = wait or self._interval(cost, asked if not ticks else 0.0)
         self._took = self._clock.monotonic() - begun
         return self.health.interval
 

@@ -71,6 +71,23 @@ def test_a_pause_that_one_listing_asks_for_is_kept_though_the_others_answer(tmp_
     with_rig(tmp_path, story)
 
 
+def test_a_look_while_a_pause_lasts_puts_the_next_one_off_no_further(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.watch.poll()
+        await rig.fault(kind="status", path="/v2/spot/bids", status=503, retry_after=700)
+        assert await rig.watch.poll() >= 699
+        rig.visitor.sandbox.faults.clear()
+        for _ in range(3):
+            await rig.clock.sleep(230)
+            left = await rig.watch.poll()  # another beat was answered, and had it look
+        assert 1 < left <= 10
+        await rig.clock.sleep(left)
+        await rig.watch.poll()
+        assert rig.watch.health.reachable
+
+    with_rig(tmp_path, story)
+
+
 def test_an_old_key_that_answers_late_says_nothing_about_the_new_one(tmp_path: Path) -> None:
     async def story(rig: Rig) -> None:
         ask = rig.marketplace.me
