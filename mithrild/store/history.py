@@ -19,7 +19,7 @@ from mithrild.fleet.history import Merge, Subject, merge
 from mithrild.fleet.model import Bid, BidEvent, Fleet, Instance, Record, Transition
 from mithrild.fleet.price import spelled
 from mithrild.fleet.routing import HookRule
-from mithrild.fleet.timeline import Row, Told
+from mithrild.fleet.timeline import SLACK, Row, Told
 from mithrild.store import read, wishes
 from mithrild.store.cursor import in_present_terms, shifted
 from mithrild.store.database import Database
@@ -75,7 +75,7 @@ def write_history(
         if cursor["baseline_at"] is None or told.bid not in known.bids:
             return Learned()  # nothing was ever seen, so nothing was missed
         dropped = reach(connection).before
-        begun = cursor["baseline_at"] + told.ahead
+        begun = _by_their_clock(cursor["baseline_at"], told.ahead)
         fresh = _fresh(told, known, max(begun, dropped or begun))
         # One that lives is the next poll's to see. It may end before that, so its story has to be read again.
         more = any(one.fid not in known.instances and is_live(one.status, False) for one in told.unseen)
@@ -109,12 +109,18 @@ def keep_ended(database: Database, project: str, bids: Iterable[Bid], *, ahead: 
             return
         ended = {bid.fid: Record(bid, bid.deactivated_at or bid.created_at) for bid in bids}
         # What ended before the first sight of the project is no news, nor is what is no longer kept.
-        begun = max(begun + ahead, reach(connection).before or begun + ahead)
+        begun = _by_their_clock(begun, ahead)
+        begun = max(begun, reach(connection).before or begun)
         fresh = {fid: one for fid, one in ended.items() if one.since > begun}
         for fid in read.known_bids(connection, fresh):
             del fresh[fid]
         put_fleet(connection, Fleet(fresh))
         wishes.want(connection, *fresh)
+
+
+def _by_their_clock(first_sight: datetime, ahead: timedelta) -> datetime:
+    """What ended after that is news. Clocks are compared to a second: better one thing too many than one lost."""
+    return first_sight + ahead - SLACK
 
 
 def _left_open(connection: Connection, told: Remembered, gap: Gap) -> str | None:

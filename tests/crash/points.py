@@ -85,7 +85,7 @@ def _before_it_is_settled(reached: Reached, put: Put) -> None:
     settle = outbox.settle
 
     def doomed(database: Database, *args: Any, **more: Any) -> Any:
-        return settle(_DoomedAtCommit(database, reached), *args, **more)  # type: ignore[arg-type]  # it only writes
+        return settle(_DoomedAtCommit(database, reached), *args, **more)  # type: ignore[arg-type]  # it only keeps
 
     put(outbox, "settle", doomed)
 
@@ -96,11 +96,12 @@ class _DoomedAtCommit:
     def __init__(self, database: Database, reached: Reached) -> None:
         self._database, self._reached = database, reached
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        with self._database.write() as connection:
-            yield connection
+    def keep(self, work: Callable[[Connection], object]) -> None:
+        def doomed(connection: Connection) -> None:
+            work(connection)
             self._reached()
+
+        self._database.keep(doomed)
 
 
 def _before_the_history(reached: Reached, put: Put) -> None:

@@ -51,4 +51,10 @@ KEPT = {
     "a row is told its own time and not that of an earlier step of the same word": Script(
         [Watch(1), Asleep(), Force(3, "preempt", {"notice_seconds": 900}), Cost(2, None), Watch(1)], ahead=600.0
     ),
+    "what comes and goes right after the first sight is found, whatever the clock was set to meanwhile": Script(
+        [Watch(1), Jump(14400.0), Place("$4.00", 1), End(3)], ahead=3.0
+    ),
+    "what comes and goes between two looks is found though nothing else happens": Script(
+        [Watch(2), Place("$4.00", 1), End(3)]
+    ),
 }

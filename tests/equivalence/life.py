@@ -127,10 +127,12 @@ class Life:
 
     async def _look_around(self) -> bool:
         """One look, and all that it gives to ask. False if time passed over it: then more may have happened."""
-        began, looked = self.clock.awake, False
-        self.look_at_once()
-        while not (looked and self._is_idle()):
-            looked |= await self._turn() == "poll"
+        began, ran = self.clock.awake, set[str]()
+        for backfill in self.rig.watch.looking_back._backfills:
+            backfill._swept = None  # what came and went between two looks is found within a minute; here it is now
+        self.rig.cadence.look_at_once("poll", "history")
+        while not (ran >= {"poll", "history"} and self._is_idle()):
+            ran.add(await self._turn())
         return self.clock.awake == began
 
     def look_at_once(self) -> None:
