@@ -39,7 +39,10 @@ REFUSALS = ("401", "403")
 
 FID = "?" * 14  # a star would stand for slashes too, and so for calls of what lies below
 
+# The whole of every long table takes an hour. A third of it is played as a rule, and MITHRILD_THIRD says which one, so
+# that whoever counts it up plays all of it in time; MITHRILD_THOROUGH plays the whole.
 THOROUGH = "MITHRILD_THOROUGH" in os.environ
+THIRD = int(os.environ.get("MITHRILD_THIRD", "0"))
 CALLS = {
     "me": "/v2/me",
     "projects": "/v2/projects",
@@ -55,6 +58,11 @@ CALLS = {
     "clusters": "/v2/kubernetes/clusters",
     "cluster": "/v2/kubernetes/clusters/*",
 }
+
+
+def is_played(row: int, column: int = 0) -> bool:
+    """Whether this cell of a long table is played this time."""
+    return THOROUGH or (row + column + THIRD) % 3 == 0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from loguru import logger
 
-from tests.acceptance.fault_table import THOROUGH
+from tests.acceptance.fault_table import THOROUGH, is_played
 from tests.crash.points import AT_START, POINTS
 from tests.equivalence.deliveries import mistakes
 from tests.equivalence.kept import KEPT
@@ -27,8 +27,7 @@ from tests.equivalence.world import World, in_world
 SCRIPTS = int(os.environ.get("MITHRILD_SCRIPTS", "10"))
 SEED = int(os.environ.get("MITHRILD_SEED", "0"))
 SHARES = 4
-# All of them take a while. A person waits for a third of them; whoever lands it plays them all.
-PLAYED = [name for at, name in enumerate(KEPT) if THOROUGH or at % 3 == 0]
+PLAYED = [name for at, name in enumerate(KEPT) if is_played(at)]
 IN_ITS_WORK = [point for point in POINTS if point not in AT_START]
 SLAIN = ["before the commit", "between effect and record"]
 
