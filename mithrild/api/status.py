@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import RowMapping
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -77,15 +78,7 @@ def show_status(parts: Parts, request: Request) -> Response:
                 "last_error": health.last_error,
             },
             "project": config.project,
-            "projects": [
-                {
-                    "fid": row["fid"],
-                    "name": row["name"],
-                    "baseline_at": stamp(row["baseline_at"]),
-                    "last_complete_poll_at": stamp(row["polled_at"]),
-                }
-                for row in projects
-            ],
+            "projects": [_project(row) for row in projects],
             "polling": watching.polling(parts, daemon.pop("requests")),
             "auctions": watching.auctions(parts),
             "clock": watching.clock(health),
@@ -98,6 +91,19 @@ def show_status(parts: Parts, request: Request) -> Response:
             **daemon,
         }
     )
+
+
+def _project(row: RowMapping) -> Json:
+    """`unwatched` is the time in which nobody looked, for as long as the marketplace is still to be asked what it
+    remembers of it: until then the history of that time may lack something."""
+    gap = {"from": stamp(row["gap_since"]), "to": stamp(row["gap_until"])} if row["gap_since"] else None
+    return {
+        "fid": row["fid"],
+        "name": row["name"],
+        "baseline_at": stamp(row["baseline_at"]),
+        "last_complete_poll_at": stamp(row["polled_at"]),
+        "unwatched": gap,
+    }
 
 
 def _disk(disk: Disk) -> Json:

@@ -94,15 +94,6 @@ class Backfill:
             return AGAIN
         return 0.0
 
-    def look_through(self) -> None:
-        """The whole project is to be looked back at now, though nothing gives rise to it."""
-        self._routine_at = self._clock.monotonic()
-
-    async def is_idle(self) -> bool:
-        """Whether nothing is wanted any more."""
-        due, gap = await self._read(self._wanted)
-        return not due and gap is None and self._through is None and self._routine_at > self._clock.monotonic()
-
     async def _next(self) -> bool:
         """One thing that is wanted. False where there is nothing to do now."""
         due, gap = await self._read(self._wanted)

@@ -53,7 +53,3 @@ class LookingBack:
         except StoreError as error:
             logger.debug("the history could not be kept: {}", error)
             return AGAIN
-
-    async def is_idle(self) -> bool:
-        """Whether nothing is wanted of any project."""
-        return bool(self._backfills) and all([await one.is_idle() for one in self._backfills])

@@ -32,9 +32,7 @@ def part(kind: str) -> tuple[str, ...]:
     """All ways are minutes for each kind."""
     row = list(KINDS).index(kind)
     return tuple(
-        name
-        for column, name in enumerate(ORDER)
-        if name in ("clusters", "everything") or is_played(row, column)
+        name for column, name in enumerate(ORDER) if name in ("clusters", "everything") or is_played(row, column)
     )
 
 

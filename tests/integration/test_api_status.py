@@ -16,6 +16,7 @@ from mithrild.fleet.model import Project
 from mithrild.store import engine, outbox
 from mithrild.store.inventory import keep_prices, keep_projects
 from mithrild.store.outbox import Outcome
+from mithrild.store.record import record
 from tests.integration.api_on_socket import Api, on_socket
 from tests.integration.store_builders import (
     PREEMPTING,
@@ -101,6 +102,7 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
                     "name": PROJECT.name,
                     "baseline_at": "2026-11-23T12:00:01Z",
                     "last_complete_poll_at": "2026-11-23T12:01:00Z",
+                    "unwatched": None,
                 }
             ],
             "polling": {
@@ -151,6 +153,17 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
         assert hooks["save"] == counts | {"on": ["instance.preempting"], "failed": 1, "last": failed}
         waiting = {"state": "pending", "reason": None, "at": "2026-11-23T12:01:01Z", "event": event}
         assert hooks["log"] == counts | {"on": ["*"], "pending": 1, "last": waiting}
+
+    on_socket(tmp_path, test)
+
+
+def test_a_time_in_which_nobody_looked_is_told_until_it_was_looked_back_at(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        keep(api.database, poll(0, a_bid()))
+        minute, late = timedelta(minutes=1), poll(3600, a_bid())
+        record(api.database, late, (), host="here", window=lambda fid: None, pause=minute)
+        (project,) = (await api.get("/status"))["projects"]
+        assert project["unwatched"] == {"from": "2026-11-23T12:00:00Z", "to": "2026-11-23T13:00:00Z"}
 
     on_socket(tmp_path, test)
 

@@ -261,6 +261,14 @@ def test_daemon_status(daemon: FakeDaemon) -> None:
     assert json.loads(ml(daemon.env(), "daemon", "status", "--json").out) == told
 
 
+def test_daemon_status_tells_what_is_still_to_be_looked_back_at(daemon: FakeDaemon) -> None:
+    project = {"fid": "proj_abc", "name": "research", "unwatched": {"from": ago(hours=2), "to": ago(hours=1)}}
+    daemon.answers["/v1/status"] = answer(status(projects=[project]))
+    shown = " ".join(ml(daemon.env(), "daemon", "status").out.split())
+    assert "looking back nobody watched research from " in shown
+    assert "; the marketplace is being asked" in shown
+
+
 def test_daemon_status_tells_how_often_it_looks_and_how_late_it_sees(daemon: FakeDaemon) -> None:
     def lines(**changes: Any) -> dict[str, str]:
         daemon.answers["/v1/status"] = answer(status(**changes))

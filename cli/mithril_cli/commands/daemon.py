@@ -59,6 +59,7 @@ def _facts(status: Object, now: float) -> list[tuple[str, str]]:
         ("as of", _freshness(answers.part(status, "freshness"), now)),
         *watching.facts(status, now),
         ("projects", _projects(status)),
+        *(("looking back", _unwatched(project, now)) for project in _list(status) if project.get("unwatched")),
     ]
     aside = answers.part(status, "set_aside")
     if aside.get("items"):
@@ -98,10 +99,21 @@ def _freshness(freshness: Object, now: float) -> str:
     return f"{times.local(at, now)}, {age}"
 
 
+def _list(status: Object) -> list[Object]:
+    return answers.objects(status, "projects") if status.get("projects") else []
+
+
 def _projects(status: Object) -> str:
-    projects = answers.objects(status, "projects") if status.get("projects") else []
-    named = (f"{answers.words(one.get('name'))} ({answers.words(one.get('fid'))})" for one in projects)
+    named = (f"{answers.words(one.get('name'))} ({answers.words(one.get('fid'))})" for one in _list(status))
     return ", ".join(named) or "none"
+
+
+def _unwatched(project: Object, now: float) -> str:
+    gap = answers.part(project, "unwatched")
+    since, until = (times.local(times.moment(gap.get(end)), now) for end in ("from", "to"))
+    return (
+        f"nobody watched {answers.words(project.get('name'))} from {since} to {until}; the marketplace is being asked"
+    )
 
 
 def _hook_row(hook: Object, now: float) -> tuple[str, ...]:
