@@ -75,7 +75,7 @@ def test_only_the_wanted_node_is_waited_for(client: Client) -> None:
     client.daemon.answers |= named("train", state(client, "RUNNING", "ERROR"))
     assert client.ml("ssh", "train", "--node", "0", "exit 3").code == 3
     done = client.ml("ssh", "train", "true")
-    assert (done.code, done.err) == (1, "ml: train-1 is in ERROR and cannot be reached; see: ml history train\n")
+    assert (done.code, done.err) == (255, "ml: train-1 is in ERROR and cannot be reached; see: ml history train\n")
     done = client.ml("ssh", "--no-wait", "train", "echo here")
     assert (done.code, done.out, notes(done.err)) == (255, "[node-0] here\n", ["cannot reach train-1: it is in ERROR"])
 
@@ -110,7 +110,7 @@ def test_an_instance_that_moves_is_dialled_where_it_has_moved_to(client: Client,
 def test_waiting_ends_after_the_time_out(client: Client, words: tuple[str, ...]) -> None:
     client.daemon.answers |= named("train", state(client, "STARTING", "STARTING"))
     done = client.ml("ssh", "--timeout", "1", *words)
-    assert (done.code, done.out) == (8, "")
+    assert (done.code, done.out) == (255 if "true" in words else 8, "")
     assert notes(done.err)[-1].startswith("waited 1s for train-")
 
 
@@ -126,14 +126,14 @@ def test_what_will_not_come_is_not_waited_for(client: Client, answered: dict[str
     client.daemon.answers |= named("train", state(client, "STOPPED", **answered))
     for words in (("train", "true"), ("train",), ("--no-wait", "train", "true")):
         done = client.ml("ssh", *words)
-        assert (done.code, done.out, done.err) == (1, "", f"ml: {said}\n")
+        assert (done.code, done.out, done.err) == (255 if "true" in words else 1, "", f"ml: {said}\n")
 
 
 def test_what_ends_while_it_is_waited_for_ends_the_waiting(client: Client) -> None:
     ended = state(client, "TERMINATED", status="Terminated")
     in_turn(client, "train", state(client, "STARTING"), ended)
     done = client.ml("ssh", "train", "true")
-    assert (done.code, notes(done.err)[-1]) == (1, "train is terminated: there is nothing to log in to")
+    assert (done.code, notes(done.err)[-1]) == (255, "train is terminated: there is nothing to log in to")
 
 
 def test_without_waiting_it_fails_at_once(client: Client) -> None:
@@ -171,9 +171,18 @@ def test_an_address_that_is_none_is_not_dialled(client: Client) -> None:
 
 
 def test_a_bid_that_does_not_exist_is_not_waited_for(client: Client) -> None:
-    assert client.ml("ssh", "nobody", "true").code == 6
+    assert client.ml("ssh", "nobody").code == 6
     client.daemon.answers |= named("train", answer({"freshness": FRESH}))
-    assert client.ml("ssh", "train", "true").code == 1
+    assert client.ml("ssh", "train").code == 1
+
+
+def test_no_failure_before_a_remote_command_is_taken_for_its_own(client: Client) -> None:
+    assert client.ml("ssh", "nobody", "true").code == 255
+    assert client.ml("k8s", "ssh", "nobodys", "true").code == 255
+    client.daemon.answers |= named("train", answer({"freshness": FRESH}))
+    assert client.ml("ssh", "train", "true").code == 255
+    assert client.ml("ssh", "train", " ").code == 2, "which no command was begun with"
+    assert client.ml("ssh", "nobody", "--show", "true").code == 6, "nor with this"
 
 
 def test_ctrl_c_ends_the_waiting(client: Client) -> None:

@@ -8,11 +8,13 @@ from mithril_cli import answers, client
 from mithril_cli.command import CLUSTER, IDENTITY, PROJECT, Command, project_query
 from mithril_cli.errors import Failure
 from mithril_cli.ssh import known_hosts, run, words
-from mithril_cli.ssh.errors import NotReached
+from mithril_cli.ssh.errors import NotReached, beforehand
 from mithril_cli.ssh.machine import Machine
 
 TYPE_CHECKING = False  # `typing` costs milliseconds on every start; type checkers know this name
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mithril_cli.answers import Object
 
 PROG = "ml k8s ssh"
@@ -20,6 +22,10 @@ PROG = "ml k8s ssh"
 
 def connect(args: argparse.Namespace) -> int:
     command = words.remote_command(args, SSH, PROG)
+    return beforehand(command and not args.show, lambda: _connect(args, command))
+
+
+def _connect(args: argparse.Namespace, command: Sequence[str]) -> int:
     identity = words.checked_identity(args.identity)
     query = project_query(args)
     if args.cluster is None:

@@ -8,7 +8,7 @@ from mithril_cli import answers, client, nodes, output
 from mithril_cli.command import IDENTITY, NAME, PROJECT, Command, Option, project_query, span
 from mithril_cli.errors import Usage
 from mithril_cli.ssh import known_hosts, run, words
-from mithril_cli.ssh.errors import EXIT_SSH, NotReached
+from mithril_cli.ssh.errors import EXIT_SSH, NotReached, beforehand
 from mithril_cli.ssh.machine import Machine
 from mithril_cli.ssh.wait import Party, until_ready
 from mithrild import wire
@@ -25,6 +25,10 @@ TOGETHER = ("BatchMode=yes",)  # several programs cannot ask for a passphrase at
 
 def connect(args: argparse.Namespace, table: Command, prog: str) -> int:
     command = words.remote_command(args, table, prog)
+    return beforehand(command and not args.show, lambda: _connect(args, command, prog))
+
+
+def _connect(args: argparse.Namespace, command: Sequence[str], prog: str) -> int:
     identity = words.checked_identity(args.identity)
     query = project_query(args)
     if args.name is None:
