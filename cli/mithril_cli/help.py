@@ -31,6 +31,7 @@ EXIT_CODES = (
     (wire.EXIT_TIMEOUT, "waited too long"),
     (127, "nobody to hand over to"),
     (wire.EXIT_INTERRUPTED, "interrupted"),
+    (255, "no remote command was begun"),
 )
 
 
