@@ -25,10 +25,10 @@ from mithrild.store.cursor import in_present_terms, shifted
 from mithrild.store.database import Database
 from mithrild.store.late import tell_late
 from mithrild.store.reach import reach
-from mithrild.store.tables import TransitionRow, table_of
+from mithrild.store.tables import BidRow, InstanceRow, TransitionRow, table_of
 from mithrild.store.writing import put_fleet, write_transitions
 
-_transitions = table_of(TransitionRow)
+_transitions, _bids, _instances = table_of(TransitionRow), table_of(BidRow), table_of(InstanceRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ def write_history(
                 subject = replace(subject, begun=max(dropped, subject.begun or dropped))
             merged = merge(subject, rows, story, now=now)
             _tell_times(connection, merged)
+            _tell_since(connection, subject, rows, merged, told.ahead)
             steps += merged.added
             more |= merged.more
         put_fleet(connection, fresh)
@@ -234,3 +235,16 @@ def _tell_times(connection: Connection, merged: Merge) -> None:
     for some in (told, moved, there):
         if some:
             connection.execute(update(_transitions).where(_transitions.c.sequence == bindparam("its_sequence")), some)
+
+
+def _tell_since(connection: Connection, subject: Subject, rows: Sequence[Row], merged: Merge, ahead: timedelta) -> None:
+    """Since when a thing is as it is: the record had it from the look that saw it. It is by our clock."""
+    if subject.aspect != "status" or not rows:
+        return
+    at = merged.times.get(max(rows, key=lambda row: (row.place, row.sequence)).sequence)
+    if at is not None:
+        things = _bids if subject.kind == "bid" else _instances
+        since = at - ahead
+        connection.execute(
+            update(things).where(things.c.fid == subject.fid, things.c.since > since).values(since=since)
+        )

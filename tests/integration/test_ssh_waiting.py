@@ -148,6 +148,19 @@ def test_without_waiting_it_fails_at_once(client: Client) -> None:
     ]
 
 
+def test_without_waiting_an_address_that_is_silent_is_given_up(client: Client) -> None:
+    """Where nothing is waited for ssh is told so, too: of itself it takes two minutes, or as long as a server does."""
+    client.daemon.answers |= named("one", bid_answer("one", [node("one-0", "192.0.2.1")]))
+    shown = client.folder / "argv"
+    program = client.folder / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {shown}\n')
+    program.chmod(0o755)
+    client.env["PATH"] = f"{program.parent}:{client.env['PATH']}"
+    assert client.ml("ssh", "one", "--no-wait", "true").code == 0
+    assert "ConnectTimeout=10" in shown.read_text().splitlines()
+
+
 def test_during_a_notice_the_machine_is_dialled_at_once_and_the_time_left_is_said(client: Client, sshd: Sshd) -> None:
     going = node("one-0", sshd.address, status="STATUS_PREEMPTING", deadline=ago(seconds=-200))
     client.daemon.answers |= named("one", bid_answer("one", [going], status="Preempting"))

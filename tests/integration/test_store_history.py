@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_a_step_that_was_seen_is_not_told_an_inferred_time(database: Database) -
         "SELECT after, occurred_at IS NULL FROM transitions WHERE subject = 'bid_1' AND NOT baseline ORDER BY position"
     )
     assert sql(database, query) == [("Preempting", 0), ("Open", 1)]
+
+
+def test_since_when_a_thing_is_as_it_is_is_corrected_by_our_own_clock(database: Database) -> None:
+    ten_minutes = timedelta(minutes=10)
+    keep(database, replace(poll(100, a_bid(), an_instance(status=PREEMPTING)), ahead=ten_minutes))
+    stories = {"inst_1": [Told(RUNNING, at(500)), Told(PREEMPTING, at(690))]}
+    told = Remembered("bid_1", PROJECT.fid, (), stories, ahead=ten_minutes)
+    write_history(database, told, (), host=HOST, now=at(200))
+    assert sql(database, "SELECT since FROM instances") == [("2026-11-23T12:01:30.000000Z",)]
+    keep(database, replace(poll(210, a_bid(), an_instance(status="STATUS_PREEMPTED")), ahead=ten_minutes))
+    write_history(database, told, (), host=HOST, now=at(220))
+    ((since,),) = sql(database, "SELECT since FROM instances")
+    assert since > "2026-11-23T12:03:30", "that was another status"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mithril_cli.answers import Object
 
 PATIENCE = "15m"
+AT_ONCE = ("ConnectTimeout=10",)  # where nothing is waited for, two minutes of a silent address are too long
 TOGETHER = ("BatchMode=yes",)  # several programs cannot ask for a passphrase at one terminal
 
 
@@ -49,7 +50,7 @@ def _connect(args: argparse.Namespace, command: Sequence[str], prog: str) -> int
 
     def make(instance: Object, number: int) -> Machine:
         name, fid, address = (answers.words(instance.get(key)) for key in ("name", "fid", "ssh_destination"))
-        return Machine(name, fid, address, kept, identity, number)
+        return Machine(name, fid, address, kept, identity, number, AT_ONCE if args.no_wait else ())
 
     if waiting:
         party = until_ready(party, make, _again(party.bid), args.timeout)

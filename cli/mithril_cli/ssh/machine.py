@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 class Machine:
     """Where a machine is at this moment, and how it is dialled. Addresses change: make it right before dialling."""
 
-    __slots__ = ("_identity", "destination", "fid", "known_hosts", "name", "number")
+    __slots__ = ("_identity", "_options", "destination", "fid", "known_hosts", "name", "number")
 
     def __init__(
-        self, name: str, fid: str, address: str, known_hosts: str, identity: str | None = None, number: int = 0
+        self,
+        name: str,
+        fid: str,
+        address: str,
+        known_hosts: str,
+        identity: str | None = None,
+        number: int = 0,
+        options: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.fid = fid
@@ -24,6 +31,7 @@ class Machine:
         self.destination = parse(address)
         self.known_hosts = known_hosts
         self._identity = identity
+        self._options = options
 
     def argv(self, command: Sequence[str] = (), options: Sequence[str] = ()) -> list[str]:
         return ssh_argv(
@@ -31,6 +39,6 @@ class Machine:
             alias=self.fid,
             known_hosts=self.known_hosts,
             identity=self._identity,
-            options=options,
+            options=[*self._options, *options],
             command=command,
         )
