@@ -20,12 +20,14 @@ class Circuits:
         """What may be tried at it now. Without a target that others share: everything."""
         return "all" if target is None else admits(self._of.get(target, Circuit()), self._clock.monotonic())
 
-    def note(self, target: str | None, ending: Ending) -> None:
-        """A try ended. Only a target that asked for another try, or did not answer, has not been reached."""
+    def note(self, target: str | None, ending: Ending) -> bool:
+        """A try ended. Only a target that asked for another try, or did not answer, has not been reached. Whether it
+        had been left alone, and is not any more."""
         if target is None or ending == "interrupted":
-            return
+            return False
+        before = self._of.get(target, Circuit())
         circuit = after(
-            self._of.get(target, Circuit()),
+            before,
             reached=ending != "retry",
             now=self._clock.monotonic(),
             draw=random.random(),  # noqa: S311  # jitter
@@ -34,6 +36,7 @@ class Circuits:
             self._of[target] = circuit
         else:
             self._of.pop(target, None)
+        return before.until is not None and circuit.until is None
 
     def seconds_to_a_look(self) -> float | None:
         """Until the next target that is left alone is tried again."""

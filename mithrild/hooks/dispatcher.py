@@ -23,17 +23,18 @@ from mithrild.hooks.action import Job
 from mithrild.hooks.actions import Actions
 from mithrild.hooks.circuits import Circuits
 from mithrild.hooks.ending import judge, label, scrubbed, summary, writes_of
+from mithrild.hooks.looks import Looks
 from mithrild.hooks.secrets import Secrets
+from mithrild.hooks.settling import Settler
 from mithrild.hooks.survivors import end_survivors
 from mithrild.hooks.under_way import Try, UnderWay
 from mithrild.logs import Trouble
 from mithrild.store import lanes as queueing
-from mithrild.store import outbox, rehearsals, switches
+from mithrild.store import leases, outbox, rehearsals, switches
 from mithrild.store.database import Database
 from mithrild.store.news import Press, Write
-from mithrild.store.outbox import Claim, Lane, Outcome
+from mithrild.store.outbox import Claim, End, Lane, Outcome
 
-IDLE = 30.0  # seconds between looks at the outbox when nothing wakes us; a wake-up that was missed costs no more
 PASS = 0.03  # seconds at least between two looks: of many tries that end together, the places are given out at once
 STORE_AGAIN = 2.0  # seconds between tries to write down what is already done
 
@@ -60,26 +61,28 @@ class Dispatcher:
         self._actions = Actions(clock, database, self._secrets, env)
         self._learned: Sequence[Hook] | None = None
         self._disk = Trouble("outbox", clock)
-        self._wanted = asyncio.Event()
+        self._looks = Looks(clock)
+        self._rehearsing: set[Lane] = set()
         self._stopping = asyncio.Event()  # no new starts
         self._ending = False  # the grace is over: what still runs is ended
         self._under_way = UnderWay()
         self._circuits = Circuits(clock)
+        self._settler = Settler(lambda ends: outbox.settle_all(database, ends, run=run))
         self._claiming = asyncio.Lock()  # held from a claim until each claim has its task
 
     def wake(self) -> None:
-        self._wanted.set()
+        self._looks.at_all()
 
     async def recover(self) -> None:
         """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases. Drills and
         tests that it had begun do not go on."""
-        lost = await asyncio.to_thread(outbox.unfinished_leases, self._database)
+        lost = await asyncio.to_thread(leases.unfinished_leases, self._database)
         # What is claimed while the disk refuses is still pending on record, and may have been under way all the same.
-        ended = await end_survivors(await asyncio.to_thread(outbox.unended, self._database))
+        ended = await end_survivors(await asyncio.to_thread(leases.unended, self._database))
         if ended:
             logger.warning("{} processes of hooks had survived the last daemon and were ended", sum(ended.values()))
         if lost:
-            await asyncio.to_thread(outbox.void_leases, self._database, self._clock.now())
+            await asyncio.to_thread(leases.void_leases, self._database, self._clock.now())
             logger.info("{} deliveries were under way when the last daemon ended", len(lost))
         rehearsed = await asyncio.to_thread(rehearsals.end_all, self._database, self._clock.now())
         if rehearsed:
@@ -88,19 +91,22 @@ class Dispatcher:
     async def serve(self) -> None:
         """Until `stop`. A record that cannot even be read is waited for: nothing is started that is not claimed."""
         while not self._stopping.is_set():
-            self._wanted.clear()
             begun = asyncio.get_running_loop().time()
+            # One moment for both: what falls due between two would be seen by neither.
+            now = self._clock.now()
+            lanes = self._looks.take(now)
             try:
-                # One moment for both: what falls due between two would be seen by neither.
-                now = self._clock.now()
                 async with self._claiming:
-                    await self._start_due(now)
-                wait = await self._until_next(now)
+                    await self._start_due(now, lanes)
+                due = await asyncio.to_thread(queueing.next_due, self._database, now)
+                self._looks.plan(due, self._circuits.seconds_to_a_look())
+                wait = self._looks.seconds()
                 self._disk.recovered()
             except StoreError as error:
                 self._disk.failed(str(error))
+                self._looks.came_to_nothing()
                 wait = STORE_AGAIN
-            waiting = [asyncio.create_task(self._wanted.wait()), asyncio.create_task(self._stopping.wait())]
+            waiting = [asyncio.create_task(self._looks.wanted.wait()), asyncio.create_task(self._stopping.wait())]
             try:
                 await asyncio.wait(waiting, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -121,18 +127,20 @@ class Dispatcher:
             await asyncio.gather(*running, return_exceptions=True)
         await self._actions.aclose()
 
-    async def _start_due(self, now: datetime) -> None:
+    async def _start_due(self, now: datetime, looked_at: set[Lane] | None) -> None:
+        """What is due in these lanes, None for all."""
         hooks = self._hooks()
         await self._learn(hooks)
         lanes = {(hook.name, action): hook for hook in hooks for action in hook.actions}
-        waiting = set(await asyncio.to_thread(outbox.waiting_lanes, self._database))
-        waiting -= await self._cancelled(waiting, lanes, now)
-        rehearsing = set(await asyncio.to_thread(outbox.rehearsing_lanes, self._database))
+        if looked_at is None:
+            looked_at = set(await asyncio.to_thread(queueing.waiting_lanes, self._database))
+            looked_at -= await self._cancelled(looked_at, lanes, now)
+            self._rehearsing = set(await asyncio.to_thread(queueing.rehearsing_lanes, self._database))
         for lane, hook in lanes.items():
-            if lane not in waiting or self._stopping.is_set():
+            if lane not in looked_at or self._stopping.is_set():
                 continue
             await self._start(hook, lane, now, rehearsed=False)
-            if lane in rehearsing:
+            if lane in self._rehearsing:
                 await self._start(hook, lane, now, rehearsed=True)
 
     async def _start(self, hook: Hook, lane: Lane, now: datetime, *, rehearsed: bool) -> None:
@@ -142,7 +150,8 @@ class Dispatcher:
             for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
                 self._under_way.overtake(places, id, why)
         for claim in await self._claim(hook, lane, now, rehearsed=rehearsed):
-            self._under_way.begin(places, claim.id, partial(self._deliver, hook, claim))
+            deliver, look = partial(self._deliver, hook, claim), partial(self._looks.at, lane)
+            self._under_way.begin(places, claim.id, deliver, freed=look)
         if hook.mode == "single" and self._under_way.count(places):
             await asyncio.to_thread(queueing.drop_new, self._database, lane, now, rehearsed=rehearsed)
 
@@ -190,14 +199,8 @@ class Dispatcher:
             elif lane in waiting:
                 ended[lane] = f"switched off since {off.at:%Y-%m-%d %H:%M} UTC: {off.reason}"
         for lane, why in ended.items():
-            await asyncio.to_thread(outbox.cancel, self._database, lane, why, now)
+            await asyncio.to_thread(queueing.cancel, self._database, lane, why, now)
         return set(ended)
-
-    async def _until_next(self, looked: datetime) -> float:
-        """Seconds until something falls due that was not yet when we `looked`."""
-        due = await asyncio.to_thread(outbox.next_due, self._database, looked)
-        until_due = IDLE if due is None else max((due - self._clock.now()).total_seconds(), 0.01)
-        return min(until_due, self._circuits.seconds_to_a_look() or IDLE, IDLE)
 
     async def _deliver(self, hook: Hook, claim: Claim, one: Try) -> None:
         if self._stopping.is_set():
@@ -214,7 +217,6 @@ class Dispatcher:
             said = RuntimeError(reason).with_traceback(error.__traceback__)
             logger.opt(exception=said).error("{} failed; please report this", label(hook, claim))
             await self._settle(claim, Outcome(state="failed", outcome="failed", reason=reason))
-        self.wake()
 
     async def _try(self, hook: Hook, claim: Claim, one: Try) -> None:
         job = Job(hook, claim, one.stop)
@@ -222,7 +224,8 @@ class Dispatcher:
         logger.debug("{} starts for {}, try {}", label(hook, claim), event, claim.number)
         result = await self._actions.named(claim.action).deliver(job)
         now = self._clock.now()
-        self._circuits.note(hook.target(claim.action), result.ending)
+        if self._circuits.note(hook.target(claim.action), result.ending):
+            self.wake()  # other lanes may have the same target
         result = scrubbed(result, self._secrets)
         outcome = judge(hook, claim, result, now, one.overtaken)
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
@@ -232,13 +235,13 @@ class Dispatcher:
 
     async def _settle(self, claim: Claim, outcome: Outcome, also: Sequence[Write] = ()) -> None:
         """Its effect is done, so this is tried until the disk takes it: a repeat would be the greater harm."""
+        end = End(claim, outcome, self._clock.now(), also)
         while True:
             try:
-                await asyncio.to_thread(
-                    outbox.settle, self._database, claim, outcome, run=self._run, now=self._clock.now(), also=also
-                )
+                await self._settler.settle(end)
                 if also:
                     self._on_commit()
+                    self.wake()
                 return
             except StoreError as error:
                 self._disk.failed(str(error))

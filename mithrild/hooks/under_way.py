@@ -21,12 +21,20 @@ class UnderWay:
     def __init__(self) -> None:
         self._of: dict[Lane, dict[str, tuple[Try, asyncio.Task[None]]]] = {}
 
-    def begin(self, lane: Lane, id: str, work: Callable[[Try], Coroutine[Any, Any, None]]) -> None:
+    def begin(
+        self, lane: Lane, id: str, work: Callable[[Try], Coroutine[Any, Any, None]], freed: Callable[[], None]
+    ) -> None:
+        """`freed` is called when the try has ended, and its place in the lane is free again."""
         one = Try()
         task = asyncio.create_task(work(one), name=id)
         of_lane = self._of.setdefault(lane, {})
         of_lane[id] = (one, task)
-        task.add_done_callback(lambda _: of_lane.pop(id, None))
+
+        def ended(_: object) -> None:
+            of_lane.pop(id, None)
+            freed()
+
+        task.add_done_callback(ended)
 
     def count(self, lane: Lane) -> int:
         return len(self._of.get(lane, ()))

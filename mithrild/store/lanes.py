@@ -1,10 +1,10 @@
-"""What a lane does with what comes while something is under way: for hooks that are not simply parallel."""
+"""The lanes of the outbox: in which of them something waits, when it comes due, and what is ended in one unrun."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, true, update
 
 from mithrild.store.database import Database
 from mithrild.store.due import is_rehearsed
@@ -12,6 +12,48 @@ from mithrild.store.outbox import Lane
 from mithrild.store.tables import DeliveryRow, EventRow, table_of
 
 _deliveries, _events = table_of(DeliveryRow), table_of(EventRow)
+
+
+def waiting_lanes(database: Database) -> list[Lane]:
+    """The lanes in which something waits, due or not."""
+    return _waiting(database, true())
+
+
+def rehearsing_lanes(database: Database) -> list[Lane]:
+    """Those in which something of a test or a drill waits."""
+    return _waiting(database, is_rehearsed(_deliveries, True))
+
+
+def _waiting(database: Database, which: ColumnElement[bool]) -> list[Lane]:
+    with database.read() as connection:
+        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending", which)
+        return [(hook, action) for hook, action in connection.execute(query.distinct())]
+
+
+def next_due(database: Database, after: datetime) -> dict[Lane, datetime]:
+    """When the next waiting delivery of each lane comes due, where one has not come due yet."""
+    lane = (_deliveries.c.hook, _deliveries.c.action)
+    query = (
+        select(*lane, func.min(_deliveries.c.next_at, type_=_deliveries.c.next_at.type))
+        .where(_deliveries.c.state == "pending", _deliveries.c.next_at > after)
+        .group_by(*lane)
+    )
+    with database.read() as connection:
+        return {(hook, action): due for hook, action, due in connection.execute(query)}
+
+
+def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:
+    """Ends what is queued in a lane, visibly."""
+    hook, action = lane
+
+    def work(connection: Connection) -> int:
+        return connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.state == "pending", _deliveries.c.hook == hook, _deliveries.c.action == action)
+            .values(state="cancelled", finished_at=now, next_at=None, reason=reason)
+        ).rowcount
+
+    return database.keep(work)
 
 
 def overtake(database: Database, lane: Lane, now: datetime) -> dict[str, str]:

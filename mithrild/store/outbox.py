@@ -8,17 +8,17 @@ that a notice does not wait for an older delivery that is only waiting for its n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, insert, select, true, update
+from sqlalchemy import Connection, Integer, RowMapping, bindparam, insert, select, update
 
 from mithrild.fleet.routing import HookRule
 from mithrild.store.database import Database
-from mithrild.store.due import ALL, bodies, due, is_rehearsed, too_late
+from mithrild.store.due import ALL, bodies, due, too_late
 from mithrild.store.read import chunks
 from mithrild.store.tables import AttemptRow, DeliveryRow, NoticeRow, table_of
 
@@ -57,6 +57,16 @@ class Outcome:
     next_at: datetime | None = None
     counts: bool = True
     progress: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a try, and when that was. `also`: what is to be written in the same transaction."""
+
+    claim: Claim
+    outcome: Outcome
+    at: datetime
+    also: Sequence[Callable[[Connection], None]] = ()
 
 
 def claim(
@@ -167,145 +177,82 @@ def _take(connection: Connection, groups: Sequence[Sequence[RowMapping]], run: s
     return [replace(first, together=tuple(others)) for first, *others in in_groups]
 
 
-def settle(
-    database: Database,
-    claim: Claim,
-    outcome: Outcome,
-    *,
-    run: str,
-    now: datetime,
-    also: Sequence[Callable[[Connection], None]] = (),
-) -> None:
-    """Records how a try ended, after its effect, for all that went out together. A notice that ended meanwhile ends
-    the waiting too.
+def settle(database: Database, claim: Claim, outcome: Outcome, *, run: str, now: datetime) -> None:
+    """Records how one try ended: see settle_all."""
+    settle_all(database, [End(claim, outcome, now)], run=run)
 
-    `also`: what is to be written in the same transaction.
-    """
+
+def settle_all(database: Database, ends: Sequence[End], *, run: str) -> None:
+    """Records how tries ended, after their effects, for all that went out together. A notice that ended meanwhile ends
+    the waiting too. All of it is kept, or nothing."""
 
     def work(connection: Connection) -> None:
-        for one in (claim, *claim.together):
-            _settle(connection, one, outcome, run, now)
-        for write in also:
-            write(connection)
+        told = [(one, end) for end in ends for one in (end.claim, *end.claim.together)]
+        over = _over(connection, [one.id for one, end in told if end.outcome.state == "pending"])
+        # Each kind of statement once, with many rows: in a storm hundreds of tries end within a second.
+        connection.execute(_END_OF_A_TRY, [_how_it_ended(one, end) for one, end in told])
+        connection.execute(_WHAT_BECOMES, [{"run": run, **_what_becomes(one, end, over)} for one, end in told])
+        for end in ends:
+            for write in end.also:
+                write(connection)
 
-    database.keep(work)
+    if ends:
+        database.keep(work)
 
 
-def _settle(connection: Connection, claim: Claim, outcome: Outcome, run: str, now: datetime) -> None:
-    connection.execute(
-        update(_attempts)
-        .where(_attempts.c.delivery == claim.id, _attempts.c.number == claim.number)
-        .values(
-            ended_at=now,
-            outcome=outcome.outcome,
-            exit_code=outcome.exit_code,
-            signal=outcome.signal,
-            reason=outcome.reason,
-            output=outcome.output,
-            output_bytes=None if outcome.output is None else len(outcome.output.encode()),
-        )
-    )
+_END_OF_A_TRY = (
+    update(_attempts)
+    .where(_attempts.c.delivery == bindparam("its_id"), _attempts.c.number == bindparam("its_number"))
+    .values({name: bindparam(name) for name in ("ended_at", "outcome", "exit_code", "signal", "reason", "output")})
+    .values(output_bytes=bindparam("output_bytes"))
+)
+_WHAT_BECOMES = (
+    update(_deliveries)
+    .where(_deliveries.c.id == bindparam("its_id"), _deliveries.c.lease == bindparam("run"))
+    .values({name: bindparam(name) for name in ("state", "reason", "next_at", "finished_at", "progress")})
+    .values(lease=None, attempts=_deliveries.c.attempts - bindparam("uncounted", type_=Integer))
+)
+
+
+def _how_it_ended(claim: Claim, end: End) -> dict[str, object]:
+    outcome = end.outcome
+    return {
+        "its_id": claim.id,
+        "its_number": claim.number,
+        "ended_at": end.at,
+        "outcome": outcome.outcome,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "reason": outcome.reason,
+        "output": outcome.output,
+        "output_bytes": None if outcome.output is None else len(outcome.output.encode()),
+    }
+
+
+def _what_becomes(claim: Claim, end: End, over: Mapping[str, str]) -> dict[str, object]:
+    outcome = end.outcome
     state, reason, next_at = outcome.state, outcome.reason, outcome.next_at
-    if state == "pending":
-        over = connection.execute(
-            select(_notices.c.ended_how)
-            .join(_deliveries, _deliveries.c.notice == _notices.c.sequence)
-            .where(_deliveries.c.id == claim.id, _notices.c.ended_at.is_not(None), ~_deliveries.c.by_hand)
-        ).scalar()
-        if over is not None:
-            state, reason, next_at = "superseded", f"the notice is over: {over}", None
-    connection.execute(
-        update(_deliveries)
-        .where(_deliveries.c.id == claim.id, _deliveries.c.lease == run)
-        .values(
-            state=state,
-            reason=reason,
-            lease=None,
-            next_at=next_at,
-            finished_at=None if state == "pending" else now,
-            progress=claim.progress if outcome.progress is None else outcome.progress,
-            attempts=_deliveries.c.attempts - (0 if outcome.counts else 1),
+    if claim.id in over:
+        state, reason, next_at = "superseded", f"the notice is over: {over[claim.id]}", None
+    return {
+        "its_id": claim.id,
+        "state": state,
+        "reason": reason,
+        "next_at": next_at,
+        "finished_at": None if state == "pending" else end.at,
+        "progress": claim.progress if outcome.progress is None else outcome.progress,
+        "uncounted": 0 if outcome.counts else 1,
+    }
+
+
+def _over(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Of these, those whose notice is over, and how it ended. What a person asked for goes on all the same."""
+    found: dict[str, str] = {}
+    for some in chunks(ids):
+        query = (
+            select(_deliveries.c.id, _notices.c.ended_how)
+            .join(_notices, _deliveries.c.notice == _notices.c.sequence)
+            .where(_deliveries.c.id.in_(some), _notices.c.ended_at.is_not(None), ~_deliveries.c.by_hand)
         )
-    )
-
-
-def unfinished_leases(database: Database) -> list[str]:
-    """The deliveries that a run of the daemon had claimed and never settled."""
-    with database.read() as connection:
-        return list(connection.execute(select(_deliveries.c.id).where(_deliveries.c.state == "running")).scalars())
-
-
-def unended(database: Database) -> list[str]:
-    """The deliveries that are to be run, or were being run, as far as is known."""
-    with database.read() as connection:
-        query = select(_deliveries.c.id).where(_deliveries.c.state.in_(("pending", "running")))
-        return list(connection.execute(query).scalars())
-
-
-def void_leases(database: Database, now: datetime) -> None:
-    """At start, by the holder of the lock: whoever had these is gone, and nobody knows how far they came."""
-
-    def work(connection: Connection) -> None:
-        lost = select(_deliveries.c.id).where(_deliveries.c.state == "running")
-        connection.execute(
-            update(_attempts)
-            .where(_attempts.c.delivery.in_(lost), _attempts.c.ended_at.is_(None))
-            .values(ended_at=now, outcome="interrupted", reason="the daemon ended while it ran")
-        )
-        connection.execute(
-            update(_deliveries).where(_deliveries.c.state == "running").values(state="pending", lease=None, next_at=now)
-        )
-        # A notice may have ended while its delivery ran: then there is nothing left to repeat it for.
-        over = _notices.c.ended_at.is_not(None) & (_notices.c.sequence == _deliveries.c.notice)
-        ended_how = select(_notices.c.ended_how).where(over).correlate(_deliveries)
-        connection.execute(
-            update(_deliveries)
-            .where(_deliveries.c.state == "pending", ~_deliveries.c.by_hand, ended_how.exists())
-            .values(
-                state="superseded",
-                finished_at=now,
-                next_at=None,
-                reason="the notice is over: " + func.coalesce(ended_how.scalar_subquery(), ""),
-            )
-        )
-
-    database.keep(work)
-
-
-def waiting_lanes(database: Database) -> list[Lane]:
-    """The lanes in which something waits, due or not."""
-    return _waiting(database, true())
-
-
-def rehearsing_lanes(database: Database) -> list[Lane]:
-    """Those in which something of a test or a drill waits."""
-    return _waiting(database, is_rehearsed(_deliveries, True))
-
-
-def _waiting(database: Database, which: ColumnElement[bool]) -> list[Lane]:
-    with database.read() as connection:
-        query = select(_deliveries.c.hook, _deliveries.c.action).where(_deliveries.c.state == "pending", which)
-        return [(hook, action) for hook, action in connection.execute(query.distinct())]
-
-
-def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:
-    """Ends what is queued in a lane, visibly."""
-    hook, action = lane
-
-    def work(connection: Connection) -> int:
-        return connection.execute(
-            update(_deliveries)
-            .where(_deliveries.c.state == "pending", _deliveries.c.hook == hook, _deliveries.c.action == action)
-            .values(state="cancelled", finished_at=now, next_at=None, reason=reason)
-        ).rowcount
-
-    return database.keep(work)
-
-
-def next_due(database: Database, after: datetime) -> datetime | None:
-    """When the next waiting delivery comes due."""
-    with database.read() as connection:
-        query = select(func.min(_deliveries.c.next_at)).where(
-            _deliveries.c.state == "pending", _deliveries.c.next_at > after
-        )
-        return connection.execute(query).scalar()
+        found |= dict(connection.execute(query).all())
+    return found

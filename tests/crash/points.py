@@ -72,22 +72,22 @@ def _after_the_claim(reached: Reached, put: Put) -> None:
 
 
 def _between_effect_and_record(reached: Reached, put: Put) -> None:
-    settle = outbox.settle
+    settle = outbox.settle_all
 
     def doomed(*args: Any, **more: Any) -> Any:
         reached()
         return settle(*args, **more)
 
-    put(outbox, "settle", doomed)
+    put(outbox, "settle_all", doomed)
 
 
 def _before_it_is_settled(reached: Reached, put: Put) -> None:
-    settle = outbox.settle
+    settle = outbox.settle_all
 
     def doomed(database: Database, *args: Any, **more: Any) -> Any:
         return settle(_DoomedAtCommit(database, reached), *args, **more)  # type: ignore[arg-type]  # it only keeps
 
-    put(outbox, "settle", doomed)
+    put(outbox, "settle_all", doomed)
 
 
 class _DoomedAtCommit:

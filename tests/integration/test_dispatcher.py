@@ -13,6 +13,7 @@ from loguru import logger
 
 from mithrild.config import Hook
 from mithrild.hooks import dispatcher as module
+from mithrild.hooks import looks
 from mithrild.hooks import run as running
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim
@@ -137,6 +138,23 @@ def test_no_more_than_max_parallel_run_at_once(database: Database, tmp_path: Pat
     assert (running, peak) == (0, 2)
 
 
+def test_place_that_is_free_again_is_given_out_at_once(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "IDLE", 10_000.0)
+    monkeypatch.setattr(module, "PASS", 0.0)
+    for seconds in range(10, 20):
+        see(database, *MACHINES, status=STARTING if seconds % 2 else PREEMPTING, seconds=seconds)
+    run = a_script(tmp_path / "hook", f"echo ran >> {tmp_path}/log")
+
+    async def main() -> None:
+        async with dispatching(database, a_hook(run, max_parallel=2)):
+            await until(lambda: not states(database) & {"pending", "running"})
+
+    asyncio.run(main())
+    assert len(starts(tmp_path / "log")) == deliveries(database, "state").count(("done",)) > 0
+
+
 def test_hook_that_hangs_holds_up_nobody_but_itself(database: Database, tmp_path: Path) -> None:
     hanging = a_hook(a_script(tmp_path / "hang", "exec sleep 1000"), "hanging", max_parallel=1)
     quick = a_hook(a_script(tmp_path / "quick", f"echo $MITHRILD_SUBJECT >> {tmp_path}/log"), "quick")
@@ -155,7 +173,7 @@ def test_hook_that_hangs_holds_up_nobody_but_itself(database: Database, tmp_path
 def test_commit_is_acted_on_when_it_is_told_of(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE", 10_000.0)
+    monkeypatch.setattr(looks, "IDLE", 10_000.0)
     run = a_script(tmp_path / "hook", f"echo $MITHRILD_TO >> {tmp_path}/log")
 
     async def main() -> None:
@@ -182,7 +200,7 @@ class TickingClock(HandClock):
 def test_what_falls_due_between_two_looks_is_not_slept_through(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE", 10_000.0)
+    monkeypatch.setattr(looks, "IDLE", 10_000.0)
     see(database, "inst_1", seconds=10)
     run = a_script(tmp_path / "hook", f"echo ran >> {tmp_path}/log")
     for start in (6.5, 7.5):  # due at 11: between the first and the second look, or the second and the third

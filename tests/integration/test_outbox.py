@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from mithrild.errors import StoreError
 from mithrild.store import deliveries as looked_at
-from mithrild.store import outbox
+from mithrild.store import lanes, outbox
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim, Outcome
 from tests.integration.store_builders import (
@@ -108,9 +108,9 @@ def test_what_waits_for_another_try_is_not_claimed_before_its_time(database: Dat
     (one,) = claim(database, 20)
     again(database, one, 21, next_at=40)
     assert claim(database, 39.9) == []
-    assert outbox.next_due(database, at(39.9)) == at(40)
+    assert lanes.next_due(database, at(39.9)) == {("hook", "run"): at(40)}
     assert len(claim(database, 40)) == 1
-    assert outbox.next_due(database, at(39.9)) is None
+    assert lanes.next_due(database, at(39.9)) == {}
 
 
 def test_clock_that_was_set_back_holds_up_nothing(database: Database) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mithrild.store import outbox
+from mithrild.store import lanes, leases, outbox
 from mithrild.store.database import Database
-from mithrild.store.outbox import Claim, Outcome
+from mithrild.store.outbox import Claim, End, Outcome
 from tests.integration.store_builders import (
     PREEMPTING,
     STARTING,
@@ -57,7 +57,7 @@ def test_claim_is_written_down_before_its_effect(database: Database) -> None:
     one = take(database, 10)
     assert held(database, "id, state, lease, attempts") == (one.id, "running", "run_1", 1)
     assert sql(database, ATTEMPTS) == [(1, None, None, None, None, None, 1)]
-    assert outbox.unfinished_leases(database) == [one.id]
+    assert leases.unfinished_leases(database) == [one.id]
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "dead", "expired"])
@@ -92,9 +92,35 @@ def test_number_grows_with_every_start_and_an_interruption_does_not_count(databa
     ]
 
 
+def test_ends_that_are_kept_together_are_each_its_own(database: Database) -> None:
+    """And of the notice that ended meanwhile no try is waited for, but what was done is done."""
+    claims = {hook: take(database, 10, hook) for hook in ("one", "two", "three")}
+    keep(database, poll(14, a_bid(), an_instance()))  # a reprieve
+    outcomes = {
+        "one": Outcome("done", "done", output="é"),
+        "two": Outcome("pending", "retry", "not now", next_at=at(40)),
+        "three": Outcome("failed", "failed", "exit code 3", exit_code=3, progress="half"),
+    }
+    written: list[str] = []
+    ends = [
+        End(claims[hook], outcome, at(12 + place), [lambda _, hook=hook: written.append(hook)])  # type: ignore[misc]
+        for place, (hook, outcome) in enumerate(outcomes.items())
+    ]
+    outbox.settle_all(database, ends, run="run_1")
+    assert written == ["one", "two", "three"]
+    assert deliveries(database, "hook, state, reason, progress, attempts, lease") == [
+        ("one", "done", None, None, 1, None),
+        ("three", "failed", "exit code 3", "half", 1, None),
+        ("two", "superseded", "the notice is over: reprieved", None, 1, None),
+    ]
+    columns = "substr(ended_at, 12, 8), outcome, output, output_bytes"
+    told = sql(database, f"SELECT {columns} FROM attempts ORDER BY ended_at")
+    assert told == [("12:00:12", "done", "é", 2), ("12:00:13", "retry", None, None), ("12:00:14", "failed", None, None)]
+
+
 def test_lease_of_an_earlier_run_settles_nothing(database: Database) -> None:
     late = take(database, 10, run="run_0")
-    outbox.void_leases(database, at(20))
+    leases.void_leases(database, at(20))
     take(database, 21, run="run_1")
     settle(database, late, 22, "done", "done", run="run_0")
     assert held(database, "state, lease") == ("running", "run_1")
@@ -124,8 +150,8 @@ def test_notice_that_ended_during_a_try_ends_the_waiting_only(
 def test_leases_of_a_daemon_that_is_gone_run_again_under_the_same_id(database: Database) -> None:
     one, two = take(database, 10), take(database, 10, hook="two")
     settle(database, two, 11, "done", "done")
-    outbox.void_leases(database, at(20))
-    assert outbox.unfinished_leases(database) == []
+    leases.void_leases(database, at(20))
+    assert leases.unfinished_leases(database) == []
     assert deliveries(database, "hook, state, lease") == [
         ("one", "pending", None),
         ("three", "pending", None),
@@ -141,7 +167,7 @@ def test_leases_of_a_daemon_that_is_gone_run_again_under_the_same_id(database: D
 def test_lease_of_a_notice_that_is_over_is_not_repeated(database: Database) -> None:
     take(database, 10)
     keep(database, poll(15, a_bid(), an_instance()))
-    outbox.void_leases(database, at(20))
+    leases.void_leases(database, at(20))
     assert held(database, "state, reason, next_at, lease") == (
         "superseded",
         "the notice is over: reprieved",
@@ -157,7 +183,7 @@ def test_lease_of_a_corrected_deadline_is_not_repeated_after_the_notice_either(d
     sql(database, "UPDATE deliveries SET state = 'done' WHERE sequence = (SELECT min(sequence) FROM deliveries)")
     take(database, 20)
     keep(database, poll(25, a_bid(), an_instance()))
-    outbox.void_leases(database, at(30))
+    leases.void_leases(database, at(30))
     assert sql(database, "SELECT state FROM deliveries WHERE hook = 'one' ORDER BY sequence") == [
         ("done",),
         ("superseded",),
@@ -166,18 +192,18 @@ def test_lease_of_a_corrected_deadline_is_not_repeated_after_the_notice_either(d
 
 def test_what_is_queued_in_a_lane_is_cancelled_visibly_and_what_runs_is_left_to_its_end(database: Database) -> None:
     running = take(database, 10, hook="two")
-    assert sorted(outbox.waiting_lanes(database)) == [("one", "run"), ("three", "run")]
-    assert outbox.cancel(database, ("three", "run"), "the hook is no longer configured", at(20)) == 1
-    assert outbox.cancel(database, ("two", "run"), "never mind", at(20)) == 0
-    assert outbox.cancel(database, ("one", "webhook"), "never mind", at(20)) == 0
+    assert sorted(lanes.waiting_lanes(database)) == [("one", "run"), ("three", "run")]
+    assert lanes.cancel(database, ("three", "run"), "the hook is no longer configured", at(20)) == 1
+    assert lanes.cancel(database, ("two", "run"), "never mind", at(20)) == 0
+    assert lanes.cancel(database, ("one", "webhook"), "never mind", at(20)) == 0
     assert deliveries(database, "hook, state, reason, next_at") == [
         ("one", "pending", None, "2026-11-23T12:00:06.000000Z"),
         ("three", "cancelled", "the hook is no longer configured", None),
         ("two", "running", None, "2026-11-23T12:00:06.000000Z"),
     ]
     settle(database, running, 30, "pending", "retry", next_at=at(40))
-    assert sorted(outbox.waiting_lanes(database)) == [("one", "run"), ("two", "run")]
-    assert outbox.cancel(database, ("two", "run"), "never mind", at(31)) == 1
+    assert sorted(lanes.waiting_lanes(database)) == [("one", "run"), ("two", "run")]
+    assert lanes.cancel(database, ("two", "run"), "never mind", at(31)) == 1
     assert held(database, "state", hook="two") == ("cancelled",)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mithrild.store import outbox
+from mithrild.store import lanes, outbox
 from mithrild.store.database import Database
 from mithrild.store.outbox import Claim, Outcome
 from tests.integration.store_builders import (
@@ -76,7 +76,7 @@ def test_first_waits_two_seconds_and_takes_along_what_came_meanwhile(database: D
     see(database, 10, inst_1=PREEMPTING)
     see(database, 11.5, inst_2=PREEMPTING)
     assert claim(database, 11.9) == []
-    assert outbox.next_due(database, at(11.9)) == at(12)
+    assert lanes.next_due(database, at(11.9)) == {("hook", "notify"): at(12)}
     assert groups(database, claim(database, 12)) == [["inst_1", "inst_2"]]
 
 

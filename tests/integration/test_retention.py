@@ -12,7 +12,7 @@ import pytest
 
 from mithrild.fleet.keeping import Limits
 from mithrild.fleet.timeline import Told
-from mithrild.store import bounded, outbox, read, retention
+from mithrild.store import bounded, leases, outbox, read, retention
 from mithrild.store.bounded import Dropped
 from mithrild.store.database import Database
 from mithrild.store.history import Remembered, keep_ended, write_history
@@ -149,7 +149,7 @@ def test_nothing_goes_from_an_unfinished_delivery_on(database: Database, state: 
     drop(database)
     assert [step[0] for step in steps(database) if step[1] == "inst_1"] == [250, 200]
     assert [row[0] for row in deliveries(database, "state")] == [state, "pending"]
-    outbox.void_leases(database, at(0))
+    leases.void_leases(database, at(0))
     finish(database)
     drop(database)
     assert deliveries(database) == []

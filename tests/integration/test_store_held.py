@@ -17,7 +17,7 @@ from sqlalchemy import text
 from mithrild.errors import ForeignAccount, StoreError
 from mithrild.fleet.model import BidEvent, Project, Transition
 from mithrild.fleet.timeline import Told
-from mithrild.store import engine, outbox, read
+from mithrild.store import engine, lanes, outbox, read
 from mithrild.store.database import Database
 from mithrild.store.disk import Disk
 from mithrild.store.held import Held
@@ -114,7 +114,7 @@ HELD: dict[str, Work] = {
     "calm": calm,
     "condition": condition,
     "claim": claim,
-    "cancel": lambda database: outbox.cancel(database, ("save", "run"), "gone", at(20)),
+    "cancel": lambda database: lanes.cancel(database, ("save", "run"), "gone", at(20)),
     "projects": lambda database: keep_projects(database, [PROJECT, Project("proj_2", "second")]),
     "account": lambda database: database.claim_for("https://api.example.org", "org_1"),
 }

@@ -11,7 +11,7 @@ from mithrild.fleet import imagined
 from mithrild.fleet.imagined import Cast
 from mithrild.fleet.routing import HookRule
 from mithrild.store import deliveries as looked_at
-from mithrild.store import outbox, read, rehearsals
+from mithrild.store import leases, outbox, read, rehearsals
 from mithrild.store.database import Database
 from tests.integration.store_builders import (
     HOST,
@@ -155,7 +155,7 @@ def test_no_rehearsal_outlives_the_daemon_that_began_it(tmp_path: Path) -> None:
         keep(database, poll(20, a_bid(), an_instance("inst_1", PREEMPTING), an_instance("inst_2")), [RULE])
         claimed(database, 21)
     with opened(tmp_path) as database:
-        outbox.void_leases(database, at(30))
+        leases.void_leases(database, at(30))
         assert rehearsals.end_all(database, at(30)) == 6
         assert deliveries(database, "rehearsal, state, reason") == [
             *[("drill_1", "superseded", "the drill was interrupted")] * 3,
