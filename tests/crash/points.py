@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event, text
 from mithrild import app
 from mithrild.api import socket
 from mithrild.fleet.model import Snapshot
-from mithrild.store import history, outbox, writing
+from mithrild.store import backup, history, outbox, writing
 from mithrild.store.database import Database
 from mithrild.store.history import Learned
 from mithrild.store.record import Recorded
@@ -145,6 +145,20 @@ def _in_a_migration(reached: Reached, put: Put) -> None:
     put(run, "upgrade", doomed)
 
 
+def _in_a_backup(reached: Reached, put: Put) -> None:
+    """Before each of its steps."""
+    for name in BACKUP_STEPS:
+        put(backup, name, _doomed_before(getattr(backup, name), reached))
+
+
+def _doomed_before(step: Callable[..., Any], reached: Reached) -> Callable[..., Any]:
+    def doomed(*args: Any, **more: Any) -> Any:
+        reached()
+        return step(*args, **more)
+
+    return doomed
+
+
 def _around_the_socket(before: Reached, after: Reached, put: Put) -> None:
     bind = socket.bind
 
@@ -171,7 +185,8 @@ def _nothing() -> None:
     pass
 
 
-MIGRATION, RELOAD = "in a migration", "in a reload"
+MIGRATION, RELOAD, BACKUP = "in a migration", "in a reload", "in a backup"
+BACKUP_STEPS = ("copy", "compact", "verify", "publish")
 POINTS: Mapping[str, Callable[[Reached, Put], None]] = {
     "after the fetch": _after_the_fetch,
     "before the commit": lambda reached, put: _around_the_commit(reached, _nothing, put),
@@ -185,13 +200,15 @@ POINTS: Mapping[str, Callable[[Reached, Put], None]] = {
     "after the socket": lambda reached, put: _around_the_socket(_nothing, reached, put),
     MIGRATION: _in_a_migration,
     RELOAD: _in_a_reload,
+    BACKUP: _in_a_backup,
 }
-AT_START = ("before the socket", "after the socket", MIGRATION, RELOAD)  # of a program rather than of its work
+AT_START = ("before the socket", "after the socket", MIGRATION, RELOAD, BACKUP)  # of a program rather than of its work
 
 
 def most(point: str) -> int:
     """How often a point may be passed before the death: a migration has many statements, a start one socket."""
-    return 16 if point == MIGRATION else 1 if point in AT_START else 3
+    often = {MIGRATION: 16, BACKUP: len(BACKUP_STEPS)}
+    return often.get(point, 1 if point in AT_START else 3)
 
 
 def lay(point: str, nth: int, die: Reached, put: Put = setattr) -> None:

@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
+from mithrild.fleet.backups import half_made
 from tests.acceptance.harness import BIN, Daemon, Sandbox, lines, wait_for, words_of, write_config, write_hook
 from tests.acceptance.receivers import Receivers
 from tests.acceptance.sshd import Sshd
 from tests.acceptance.test_main_job import settle
 from tests.acceptance.truth import status_events
-from tests.crash.points import MIGRATION, POINTS, RELOAD, most
+from tests.crash.points import BACKUP, MIGRATION, POINTS, RELOAD, most
 from tests.integration.test_store_schema import go_back_to_the_first_layout
 
 KILLS = int(os.environ.get("MITHRILD_KILLS", "50"))
@@ -69,13 +70,14 @@ def test_kills(tmp_path: Path, share: int, record_property: Callable[[str, objec
             wait_for("nothing left to look back at", lambda: not wanted(tmp_path / RECORD))
             settle(daemon, sandbox)
             events, deliveries = daemon.events(), daemon.deliveries()
+            made = daemon.ml("daemon", "backup")
+            assert made.returncode == 0, made.stderr
             assert daemon.stop() == 0
     assert len(events) >= died.total(), "something has to happen for a kill to matter"
     check_events(events, seen)
     check_deliveries(events, deliveries, tmp_path)
     check_others(deliveries, receivers.webhooks, tmp_path)
-    with closing(sqlite3.connect(tmp_path / RECORD)) as record:
-        assert record.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    check_files(tmp_path / RECORD)
     where = ", ".join(f"{count} {point}" for point, count in sorted(died.items()))
     ran = [line for name in HOOKS for line in lines(tmp_path / f"{name}.txt")]
     repeats = sum(len(lines(tmp_path / f"{name}.txt")) - len(set(lines(tmp_path / f"{name}.txt"))) for name in HOOKS)
@@ -124,6 +126,8 @@ def live_and_die(folder: Path, sandbox: Sandbox, point: str, draw: random.Random
             if point == RELOAD and daemon.running:
                 seen |= {event["id"]: words_of(event) for event in daemon.events()}
                 daemon.signal(signal.SIGHUP)
+            elif point == BACKUP and daemon.running:
+                daemon.ml("daemon", "backup")  # which ends with the daemon
             until = time.monotonic() + PATIENCE
             while daemon.running and time.monotonic() < until:
                 move(sandbox, draw)
@@ -131,6 +135,16 @@ def live_and_die(folder: Path, sandbox: Sandbox, point: str, draw: random.Random
         alive = daemon.running
         daemon.kill()
         return BY_CHANCE if alive else point
+
+
+def check_files(record: Path) -> None:
+    """The record is whole, and so is every backup; nothing is left of those that a kill cut short."""
+    made = list((record.parent / "backups").glob("*.db"))
+    assert made
+    assert not half_made(os.listdir(record.parent / "backups"))
+    for file in (record, *made):
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), file
 
 
 def wanted(record: Path) -> bool:
