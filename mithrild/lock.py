@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,10 @@ from mithrild.errors import LockHeld, MithrildError
 from mithrild.folder import private_folder
 
 LOCK_NAME = "mithrild.lock"
+# A daemon that was killed just as it started a hook leaves a child that holds the lock too, until it has become the
+# hook's program: milliseconds, or more on a busy machine.
+PATIENCE = 5.0
+LOOK_EVERY = 0.05
 
 
 class StateLock:
@@ -26,7 +31,8 @@ class StateLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Takes the lock without waiting. Raises LockHeld, which names the holder, or MithrildError."""
+        """Takes the lock, and waits only for what a dead holder left behind. Raises LockHeld, which names the holder,
+        or MithrildError."""
         if self._descriptor is not None:
             return
         path = self.folder / LOCK_NAME
@@ -37,14 +43,14 @@ class StateLock:
             except OSError as error:
                 raise MithrildError(f"the lock {path} cannot be opened: {error.strerror}") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             os.fchmod(descriptor, 0o600)
             text = f"{os.getpid()}\n".encode()
             # Written over, then cut: a reader never finds the file empty.
             os.pwrite(descriptor, text, 0)
             os.ftruncate(descriptor, len(text))
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).split(b"\n")[0].decode("ascii", "replace") or "unknown"
+            holder = _holder(descriptor)
             os.close(descriptor)
             raise LockHeld(
                 f"another daemon (process {holder}) uses {self.folder}:"
@@ -69,3 +75,26 @@ class StateLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _lock(descriptor: int) -> None:
+    """Raises BlockingIOError if it is held, by somebody who lives or for too long."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _lives(_holder(descriptor)) or time.monotonic() > until:
+                raise
+            time.sleep(LOOK_EVERY)
+        else:
+            return
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 32, 0).split(b"\n")[0].decode("ascii", "replace") or "unknown"
+
+
+def _lives(holder: str) -> bool:
+    """Whether there is such a process, or may be one: where /proc shows nothing, nobody can say."""
+    return not holder.isdecimal() or Path("/proc", holder).exists() or not Path("/proc/self").exists()

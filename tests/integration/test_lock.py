@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,18 @@ from mithrild.lock import StateLock
 with StateLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(1000)
+"""
+
+FORK_AND_DIE = """
+import os, signal, sys, time
+from pathlib import Path
+from mithrild.lock import StateLock
+StateLock(Path(sys.argv[1])).acquire()
+if os.fork() == 0:
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -56,6 +70,17 @@ def test_second_daemon_is_told_who_holds_it(tmp_path: Path) -> None:
         assert f"(process {process.pid})" in str(told.value)
         assert str(tmp_path) in str(told.value)
         assert "\n" not in str(told.value)
+
+
+def test_what_a_killed_holder_had_just_forked_is_waited_for(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", FORK_AND_DIE, str(tmp_path), str(tmp_path / "go")]
+    with subprocess.Popen(words) as process:
+        assert process.wait() == -signal.SIGKILL
+    with pytest.raises(BlockingIOError), (tmp_path / LOCK_NAME).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the child is there
+    threading.Timer(0.3, (tmp_path / "go").touch).start()
+    with StateLock(tmp_path):
+        assert (tmp_path / LOCK_NAME).read_text() == f"{os.getpid()}\n"
 
 
 def test_lock_of_a_killed_holder_is_free(tmp_path: Path) -> None:
