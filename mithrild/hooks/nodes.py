@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mithrild.fleet import lifecycle
@@ -34,11 +34,13 @@ def nodes_of(database: Database, event: Mapping[str, Any], which: str) -> list[N
     return [Node(one.fid, one.name, one.ssh_destination) for one in chosen]
 
 
-def address_of(database: Database, node: Node) -> str | None:
-    """Where it is now: addresses change."""
+def look_up(database: Database, node: Node) -> Node | None:
+    """As it is now: addresses change. None if it is over, and nobody will ever answer there."""
     with database.read() as connection:
         found = read.instances_by_fid(connection, [node.fid]).get(node.fid)
-    return found.value.ssh_destination if found is not None else node.address
+    if found is None:
+        return node
+    return replace(node, address=found.value.ssh_destination) if _may_answer(found) else None
 
 
 def _may_answer(record: Record[Instance]) -> bool:

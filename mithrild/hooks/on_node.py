@@ -1,7 +1,7 @@
 """One command on one node: found, knocked at until it lets us in, run there, and what came of it.
 
 An instance that is said to run may not answer yet. It is knocked at until the hook's time-out or the deadline of its
-notice; its address is looked up anew each time.
+notice, or until it is over; its address is looked up anew each time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mithrild.fleet.tries import Ending
 from mithrild.hooks.action import Job, KeyChange
 from mithrild.hooks.environment import hook_environment
 from mithrild.hooks.host_keys import HostKeys
-from mithrild.hooks.nodes import Node, address_of
+from mithrild.hooks.nodes import Node, look_up
 from mithrild.hooks.patience import wait_for
 from mithrild.hooks.remote_lines import command_line
 from mithrild.hooks.ssh_route import read_config, route
@@ -43,12 +43,17 @@ class Outcome:
     changed: KeyChange | None = None
 
 
+class _Over(Exception):
+    """The instance has ended."""
+
+
 class OnNode:
     def __init__(self, clock: Clock, database: Database, home: Path, keys: HostKeys, threads: Threads) -> None:
         self._clock, self._database, self._home = clock, database, home
         self._keys, self._threads = keys, threads
 
-    async def deliver(self, node: Node, job: Job) -> Outcome:
+    async def deliver(self, node: Node, job: Job) -> Outcome | None:
+        """None if the node ended before it let us in."""
         until = self._clock.monotonic() + job.hook.timeout.total_seconds()
         if job.claim.deadline is not None:
             left = (job.claim.deadline - self._clock.now()).total_seconds()
@@ -57,6 +62,8 @@ class OnNode:
             session = await self._knock(node, job, until)
             if session is None:
                 return Outcome(node, "interrupted", "the daemon is stopping")
+        except _Over:
+            return None
         except NotYet as error:
             return Outcome(node, "retry", str(error))
         except Stranger as error:
@@ -88,11 +95,13 @@ class OnNode:
     async def _open(self, node: Node, job: Job) -> Session | None:
         table = job.hook.ssh
         assert table is not None
-        address = await asyncio.to_thread(address_of, self._database, node)
-        if address is None:
+        now = await asyncio.to_thread(look_up, self._database, node)
+        if now is None:
+            raise _Over
+        if now.address is None:
             raise NotYet("it has no address yet")
         try:
-            hops = route(address, node.fid, table, await asyncio.to_thread(read_config, self._home))
+            hops = route(now.address, node.fid, table, await asyncio.to_thread(read_config, self._home))
         except ValueError as error:
             raise NotYet(str(error)) from None
         session = Session(hops, self._keys, strict=table.strict)

@@ -34,13 +34,15 @@ class Remote:
     async def deliver(self, job: Job) -> Result:
         assert job.hook.ssh is not None
         nodes = await asyncio.to_thread(nodes_of, self._database, job.event, job.hook.ssh.nodes)
-        if not nodes:
-            return Result("failed", "there is no instance that could answer")
         progress = json.loads(job.claim.progress or "{}")
         done, failed = set(progress.get("done", ())), set(progress.get("failed", ()))
         left = [node for node in nodes if node.fid not in done | failed]
-        outcomes = await asyncio.gather(*(self._on_node.deliver(node, job) for node in left))
-        return joined(nodes, outcomes, done, failed)
+        found = await asyncio.gather(*(self._on_node.deliver(node, job) for node in left))
+        over = {node.fid for node, outcome in zip(left, found, strict=True) if outcome is None}
+        there = [node for node in nodes if node.fid not in over]
+        if not there:
+            return Result("failed", "there is no instance that could answer")
+        return joined(there, [outcome for outcome in found if outcome is not None], done, failed)
 
 
 def joined(nodes: Sequence[Node], outcomes: Sequence[Outcome], done: set[str], failed: set[str]) -> Result:

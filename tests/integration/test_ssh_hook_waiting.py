@@ -14,7 +14,7 @@ from mithrild.hooks import on_node, ssh_session
 from mithrild.hooks.dispatcher import Dispatcher
 from tests.acceptance.sshd import Sshd
 from tests.integration.ssh_hook_rig import Rig, rig
-from tests.integration.store_builders import PREEMPTING, deliveries, sql, until
+from tests.integration.store_builders import PREEMPTING, a_bid, deliveries, sql, until
 
 
 @pytest.fixture
@@ -50,6 +50,28 @@ def test_address_is_looked_up_anew_each_time(there: Rig) -> None:
         await asyncio.to_thread(there.see, there.node())
 
     assert there.deliver(there.hook("echo there"), tell)[:3] == ("done", None, "there\n")
+
+
+def test_waiting_ends_with_the_machine(there: Rig) -> None:
+    there.see(there.node(ssh_destination=None))
+
+    async def end(_: Dispatcher) -> None:
+        await until(there.running)
+        await asyncio.to_thread(there.see, there.node(status="STATUS_REPLACED", ssh_destination=None), of="none.*")
+
+    assert there.deliver(there.hook("true"), end)[:2] == ("failed", "there is no instance that could answer")
+
+
+def test_of_several_machines_the_one_that_ends_is_waited_for_no_longer(there: Rig) -> None:
+    there.see(there.node(2, ssh_destination=None))
+    sql(there.database, "DELETE FROM deliveries")
+    there.see(a_bid(status="Preempting", instance_quantity=2), of="bid.*")
+
+    async def end(_: Dispatcher) -> None:
+        await until(there.running)
+        await asyncio.to_thread(there.see, there.node(2, "STATUS_REPLACED", ssh_destination=None), of="none.*")
+
+    assert there.deliver(there.hook("echo there"), end)[:3] == ("done", None, "there\n")
 
 
 def test_waiting_ends_with_the_time_out_and_is_tried_again(there: Rig) -> None:
