@@ -19,7 +19,10 @@ import httpx
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]
+RECORD = Path("xdg-state", "mithrild", "mithrild.db")  # of a daemon, below its folder
 CAP = 30.0  # seconds that any condition may take before the test gives up on it
+STARTED = 120.0  # of a program: that takes two seconds of CPU, and a busy machine gives it a twentieth of one
+MOST_TOLD = 30  # lines of what a wait was in vain for
 Answer = TypeVar("Answer")
 
 
@@ -31,6 +34,22 @@ def wait_for(what: str, ask: Callable[[], Answer | None], cap: float = CAP) -> A
             return answer
         time.sleep(0.02)
     raise AssertionError(f"not within {cap:.0f} s: {what}")
+
+
+def wait_until_nothing(what: str, left: Callable[[], Sequence[str]], cap: float = CAP) -> None:
+    """Asks until nothing is left. If something is in the end, it is told."""
+    seen: Sequence[str] = ()
+
+    def none() -> bool:
+        nonlocal seen
+        seen = left()
+        return not seen
+
+    try:
+        wait_for(f"that nothing {what}", none, cap)
+    except AssertionError as error:
+        more = f"\n  and {len(seen) - MOST_TOLD} more" if len(seen) > MOST_TOLD else ""
+        raise AssertionError("\n  ".join([f"{error}; in the end:", *seen[:MOST_TOLD]]) + more) from None
 
 
 class Process:
@@ -51,6 +70,14 @@ class Process:
     def kill(self) -> None:
         self._child.kill()
         self._child.wait()
+
+    def wait_to_start(self, what: str, ask: Callable[[], Any]) -> None:
+        """If it does not, it is ended: nobody has it in a `with` yet."""
+        try:
+            wait_for(what, ask, STARTED)
+        except AssertionError:
+            self.kill()
+            raise
 
     def stop(self, cap: float = CAP) -> int:
         """SIGTERM, and the exit code."""
@@ -91,7 +118,9 @@ class Sandbox(Process):
         log = folder / "sandbox.log"
         argv = [str(BIN / "mithrild"), "sandbox", "--port", "0", "--speed", str(speed), "--seed", str(seed), *options]
         super().__init__(argv, clean_env(folder), log)
-        found = wait_for("the sandbox's address", lambda: re.search(r"(http://[\d.:]+) \(key (\S+)\)", self.said()))
+        self.wait_to_start("the sandbox's address", lambda: "(key " in self.said())
+        found = re.search(r"(http://[\d.:]+) \(key (\S+)\)", self.said())
+        assert found is not None
         self.address, self.key = found[1], found[2]
         self._http = httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
         project = re.search(r"MITHRIL_PROJECT=(\S+)", self.said())
@@ -126,6 +155,10 @@ class Sandbox(Process):
         }
         return str(self.post("/v2/spot/bids", body)["fid"])
 
+    def bids(self) -> list[str]:
+        """Those of the project that have not ended."""
+        return [bid["fid"] for bid in self.get("/sandbox/state")["bids"] if bid["project"] == self.project]
+
     def timeline(self) -> list[dict[str, Any]]:
         return list(self.get("/sandbox/timeline?limit=100000")["steps"])
 
@@ -147,12 +180,12 @@ class Daemon(Process):
         **more: str,
     ) -> None:
         env = daemon_env(folder, sandbox) | more
-        self.socket_path = env["MITHRILD_SOCKET"]
+        self.socket_path, self.record = env["MITHRILD_SOCKET"], folder / RECORD
         self.env = env
         argv = [*program, "run", "--config", str(folder / "config.toml")]
         super().__init__(argv, env, folder / "daemon.log")
         if wait:
-            wait_for("the daemon's socket", lambda: self.running is False or self.answers())
+            self.wait_to_start("the daemon's socket", lambda: not self.running or self.answers())
             assert self.running, self.said()
 
     def answers(self) -> bool:

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tests.acceptance.calm import settle
 from tests.acceptance.harness import Daemon, Sandbox, lines, wait_for, write_config, write_hook
-from tests.acceptance.truth import unmatched
+from tests.acceptance.truth import unmatched, was_over
 
 POLL = timedelta(milliseconds=250)
 # A poll takes its interval, its requests and its commit; on a busy machine that is more than the interval.
@@ -45,35 +46,23 @@ def test_each_lasting_transition_is_one_event_and_each_matching_hook_runs_once(t
         assert listing.returncode == 0, listing.stderr
         assert {bid["name"] for bid in json.loads(listing.stdout)["bids"]} >= {"train", "eval"}
 
-        sandbox.post("/sandbox/market", {"paused": True})
         settle(daemon, sandbox)
         events = daemon.events()
-        missed, invented = unmatched(sandbox.timeline(), events, since=begun, poll=REAL_POLL)
+        timeline, deliveries = sandbox.timeline(), daemon.deliveries()
+        missed, invented = unmatched(timeline, events, since=begun, poll=REAL_POLL)
         assert not missed
         assert not invented
 
-        done = Counter((one["hook"], one["event"]) for one in daemon.deliveries() if one["state"] == "done")
         due = {(hook, event["id"]) for hook, on in HOOKS.items() for event in events if fnmatchcase(event["type"], on)}
-        assert done == Counter(due)
+        assert Counter((one["hook"], one["event"]) for one in deliveries) == Counter(due)
+        # A notice lasts five seconds here. On a busy machine it may be over before anybody looks, or its turn comes.
+        told = {event["id"]: event for event in events}
+        for one in deliveries:
+            assert one["state"] == "done" or was_over(told[one["event"]], timeline, by=one["finished_at"]), one
+        done = {(one["hook"], one["event"]) for one in deliveries if one["state"] == "done"}
         for name in HOOKS:
-            assert Counter(lines(tmp_path / f"{name}.txt")) == Counter(event for hook, event in due if hook == name)
+            assert Counter(lines(tmp_path / f"{name}.txt")) == Counter(event for hook, event in done if hook == name)
         assert daemon.stop() == 0
     with sqlite3.connect(tmp_path / "xdg-state" / "mithrild" / "mithrild.db") as record:
         assert record.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     record.close()
-
-
-def settle(daemon: Daemon, sandbox: Sandbox) -> None:
-    """Until nothing moves any more: the record agrees with the marketplace, and the outbox is empty."""
-
-    def calm() -> bool:
-        truth = {step["subject"]: step["to"] for step in sandbox.timeline() if step["aspect"] == "status"}
-        shown = daemon.get("/v1/bids?all=1")["bids"]
-        held = {bid["fid"]: bid["status"] for bid in shown}
-        held |= {one["fid"]: one["status"] for bid in shown for one in bid["instance_details"]}
-        agree = all(truth.get(fid) in (None, status) for fid, status in held.items())
-        resting = {"STATUS_RUNNING", "STATUS_PREEMPTED", "STATUS_REPLACED", "STATUS_TERMINATED", "Open", "Allocated"}
-        busy = [one for one in daemon.deliveries() if one["state"] in ("pending", "running")]
-        return agree and not busy and all(truth.get(fid, "Open") in resting for fid in held)
-
-    wait_for("calm", calm, cap=60)

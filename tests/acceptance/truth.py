@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 Step = dict[str, Any]
+NOTICES = ("instance.preempting", "instance.relocating", "bid.preempting")
 
 
 def word(status: str) -> str:
@@ -57,6 +58,15 @@ def unmatched(
         if step["seq"] not in taken and _time(step["at"]) > since and _end(step, steps) - _time(step["at"]) > 2 * poll
     ]
     return missed, invented
+
+
+def was_over(notice: Step, timeline: list[Step], *, by: str) -> bool:
+    """Whether something else had become of the subject of a notice (an event) by then."""
+    return notice["type"] in NOTICES and any(
+        _time(notice["time"]) < _time(step["at"]) <= _time(by)
+        for step in timeline
+        if step["subject"] == notice["subject"]
+    )
 
 
 def _end(step: Step, steps: list[Step]) -> datetime:
