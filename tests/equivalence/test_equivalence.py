@@ -60,7 +60,6 @@ def test_the_record_is_what_happened(share: int, record_property: Callable[[str,
     @seed(SEED + share)
     @settings(
         max_examples=count + 1,
-        deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),

@@ -16,7 +16,7 @@ from tests.unit.fleet_builders import Watch, bid, cluster, compare, instance, mo
 
 BIDS, INSTANCES, CLUSTERS = ("bid_1", "bid_2"), ("inst_1", "inst_2", "inst_3"), ("clust_1",)
 # No time limit for an example: the machine may have other work.
-THOROUGHLY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGHLY = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 # Mostly the words we know, so that random walks meet the rules; and now and then any word at all.
 STRANGE = st.text(max_size=8)
 PRICES = st.sampled_from([("$8.00", 800), ("$8", 800), ("$9.50", 950), ("dear", None), ("dearer", None)])

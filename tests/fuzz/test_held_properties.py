@@ -85,7 +85,7 @@ class Life:
             )
 
 
-@settings(max_examples=100 if THOROUGH else 12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100 if THOROUGH else 12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=25))
 def test_a_disk_that_refuses_changes_nothing_of_what_is_recorded_in_the_end(happens: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as records:

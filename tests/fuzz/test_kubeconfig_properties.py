@@ -99,7 +99,7 @@ def is_within(few: list[str], many: list[str]) -> bool:
     return all(line in rest for line in few)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(kubeconfigs(), st.sampled_from(sorted(OURS)), st.booleans())
 def test_a_merge_changes_nothing_that_is_not_ours(
     made: tuple[str, Drawn], which: tuple[int, str], switch: bool
@@ -124,7 +124,7 @@ def absent(content: document.Object, before: document.Object, ours: Credentials)
     return {kind: [] for kind in empty if not builders.foreign({kind: before.get(kind)}, ours).get(kind)}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(alphabet="ak:-[]{}'\"#&*!|>,. \n\t\r\ufeffé"), st.booleans())
 def test_no_text_at_all_makes_it_stumble(text: str, switch: bool) -> None:
     for whole in (text, f"kind: Config\n{text}", f"clusters:\n- name: a\n{text}"):

@@ -390,7 +390,7 @@ def test_any_json_gives_values_or_a_marketplace_error() -> None:
         runner.run(rogue.__aenter__())
         client = client_of(f"http://{rogue.address}", page_cap=3)
 
-        @settings(deadline=None, max_examples=60)
+        @settings(max_examples=60)
         @given(ANSWER, st.sampled_from([200, 200, 200, 200, 422]))
         def any_json(answer: Any, code: int) -> None:
             nonlocal body, status

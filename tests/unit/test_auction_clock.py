@@ -91,7 +91,7 @@ def test_the_order_of_the_traces_and_the_hour_of_the_day_mean_nothing(shift: flo
     assert abs(rhythm.since(START + shift + 847) % 120 - 0) % 120 < 8 or rhythm.until(START + shift + 847) < 8
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**9), st.sampled_from([2.0, 12.0, 90.0, 120.0, 300.0]), st.floats(0, 1))
 def test_a_rhythm_that_is_there_is_found_and_stays(seed: int, period: float, phase: float) -> None:
     """Most auctions move a price, results come within 2 % of the period, and looks are an eighth of it apart."""
@@ -106,7 +106,7 @@ def test_a_rhythm_that_is_there_is_found_and_stays(seed: int, period: float, pha
             assert off(rhythm, auctions[count - 1]) <= period * GIVE + period / 16
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 3600), max_size=16), st.floats(0, 20))
 def test_chance_is_seldom_taken_for_a_rhythm(moments: list[float], width: float) -> None:
     """Whatever is said to be known agrees with most of what is remembered of its time."""

@@ -403,7 +403,7 @@ TOML_KEYS = st.sampled_from(
 HOOK_KEYS = st.sampled_from([*Hook.model_fields, "nothing"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     top=st.dictionaries(TOML_KEYS, TOML_VALUES, max_size=4),
     hooks=st.lists(st.dictionaries(HOOK_KEYS, TOML_VALUES, max_size=5), max_size=2),

@@ -213,7 +213,7 @@ def watched(story: list[Told], looks: list[float]) -> list[Row]:
     return rows
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(lives())
 def test_whoever_slept_through_half_of_it_has_the_whole_story_in_the_end(life: tuple[list[Told], list[float]]) -> None:
     story, looks = life

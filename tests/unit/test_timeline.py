@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mithrild.fleet import timeline
@@ -189,7 +189,6 @@ def test_nothing_and_nothing() -> None:
     assert align([], STORY).missing == tuple(STORY)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["Open", "Allocated", "Paused"]), st.integers(1, 40)), max_size=12),
     st.lists(st.integers(1, 90), max_size=8),
