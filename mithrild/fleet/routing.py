@@ -125,5 +125,10 @@ def _silenced(facts: Facts, rule: HookRule, outlook: Outlook) -> str | None:
 
 def _taken(facts: Facts, rule: HookRule, outlook: Outlook) -> str | None:
     if rule.first and is_of_a_notice(facts.type) and (event := outlook.taken.get(rule.name)) is not None:
-        return f'when = "first": {event} came before it'
+        return came_before(event)
     return None
+
+
+def came_before(event: str) -> str:
+    """Why a hook that is to run once for each bid and notice does not run. It names who does: see fleet/turns.py."""
+    return f'when = "first": {event} came before it'

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true, update
 
+from mithrild.store import turns
 from mithrild.store.database import Database
 from mithrild.store.due import is_rehearsed
 from mithrild.store.outbox import Lane
@@ -84,6 +85,7 @@ def overtake(database: Database, lane: Lane, now: datetime) -> dict[str, str]:
             if state == "pending":
                 ended = {"state": "superseded", "finished_at": now, "next_at": None, "reason": _overtaken(by)}
                 connection.execute(update(mine).where(mine.c.id == id).values(ended))
+        turns.pass_on(connection, now)
         return {id: _overtaken(by) for id, state, by in rows if state == "running"}
 
     return database.keep(work)

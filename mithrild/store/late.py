@@ -18,7 +18,7 @@ from mithrild.fleet import lifecycle
 from mithrild.fleet.model import Notice, Transition
 from mithrild.fleet.notices import NOTICE, WORTH_TELLING
 from mithrild.fleet.routing import HookRule
-from mithrild.store import read
+from mithrild.store import read, turns
 from mithrild.store.rows import notice_from, notice_row
 from mithrild.store.tables import DeliveryRow, NoticeRow, TransitionRow, table_of
 from mithrild.store.writing import insert_notices, write_events
@@ -167,3 +167,4 @@ def _supersede(connection: Connection, sequence: int, reason: str, now: datetime
 def _end_waiting(connection: Connection, which: Sequence[ColumnElement[bool]], reason: str, now: datetime) -> None:
     over = {"state": "superseded", "finished_at": now, "next_at": None, "reason": reason}
     connection.execute(update(_deliveries).where(_deliveries.c.state == "pending", *which).values(**over))
+    turns.pass_on(connection, now)

@@ -18,7 +18,7 @@ from mithrild.fleet.model import Fleet, Kind, Notice, Snapshot, Transition
 from mithrild.fleet.notices import NoticeChanges, follow
 from mithrild.fleet.routing import HookRule
 from mithrild.store import cursor as cursors
-from mithrild.store import read, wishes
+from mithrild.store import read, turns, wishes
 from mithrild.store.database import Database
 from mithrild.store.rows import notice_row
 from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
@@ -189,6 +189,7 @@ def _supersede(connection: Connection, ended: Sequence[Notice], now: datetime) -
     ]
     queued = (_deliveries.c.state == "pending", _deliveries.c.notice == opening.scalar_subquery())
     connection.execute(update(_deliveries).where(*queued), rows)
+    turns.pass_on(connection, now)
 
 
 def _write_cursor(

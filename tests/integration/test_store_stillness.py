@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -81,6 +82,31 @@ def test_a_sibling_of_a_later_poll_and_of_a_later_start_is_skipped_too(tmp_path:
         ]
 
 
+def test_turn_of_a_first_that_never_ran_goes_to_a_sibling_whose_notice_stands(tmp_path: Path) -> None:
+    with opened(tmp_path) as database:
+        see(database, 0, [])
+        see(database, 10, [FIRST], inst_1=PREEMPTING, inst_2=PREEMPTING, inst_3=PREEMPTING)
+        see(database, 20, [FIRST], inst_1="STATUS_TERMINATED", inst_2=PREEMPTING, inst_3=PREEMPTING)
+        mine = ("instance.preempting",)
+        assert told(database, *mine) == [("inst_1", "superseded"), ("inst_2", "pending"), ("inst_3", "skipped")]
+        see(database, 30, [FIRST], inst_1="STATUS_TERMINATED", inst_2="STATUS_TERMINATED", inst_3=PREEMPTING)
+        assert told(database, *mine) == [("inst_1", "superseded"), ("inst_2", "superseded"), ("inst_3", "pending")]
+        claims = outbox.claim(database, ("save", "run"), free=9, max_age=None, run="run_1", now=at(31))
+        taken = [json.loads(one.body) for one in claims]
+        assert [one["subject"] for one in taken if one["type"] == "instance.preempting"] == ["inst_3"]
+
+
+def test_first_that_ran_leaves_no_turn_to_its_siblings(tmp_path: Path) -> None:
+    with opened(tmp_path) as database:
+        see(database, 0, [])
+        see(database, 10, [FIRST], inst_1=PREEMPTING, inst_2=PREEMPTING)
+        (one,) = outbox.claim(database, ("save", "run"), free=9, max_age=None, run="run_1", now=at(11))
+        again = outbox.Outcome("pending", "interrupted", next_at=at(12), counts=False)
+        outbox.settle(database, one, again, run="run_1", now=at(12))
+        see(database, 20, [FIRST], inst_1="STATUS_TERMINATED", inst_2=PREEMPTING)
+        assert told(database, "instance.preempting") == [("inst_1", "superseded"), ("inst_2", "skipped")]
+
+
 def test_each_notice_of_a_bid_has_a_first_and_so_has_each_reprieve(tmp_path: Path) -> None:
     with opened(tmp_path) as database:
         see(database, 0, [])
@@ -92,7 +118,7 @@ def test_each_notice_of_a_bid_has_a_first_and_so_has_each_reprieve(tmp_path: Pat
             told(database, "instance.preempting")
             == [
                 ("inst_1", "superseded"),
-                ("inst_2", "skipped"),
+                ("inst_2", "superseded"),  # its sibling's never ran, so it was its turn
             ]
             * 2
         )
