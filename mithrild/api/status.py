@@ -14,6 +14,8 @@ from mithrild.store.disk import Disk
 from mithrild.store.engine import SCHEMA
 from mithrild.wire import API_VERSION
 
+SHOWN = ("pending", "running", "done", "skipped", "superseded", "cancelled")  # states of deliveries; FAILED are one
+
 
 def show_status(parts: Parts, request: Request) -> Response:
     config, health = parts.config(), parts.health
@@ -51,9 +53,8 @@ def show_status(parts: Parts, request: Request) -> Response:
             {
                 "name": hook.name,
                 "on": list(hook.on),
-                **{state: counts.get(state, 0) for state in ("pending", "running", "done", "skipped")},
+                **{state: counts.get(state, 0) for state in SHOWN},
                 "failed": counts.get("failed", 0) + counts.get("dead", 0) + counts.get("expired", 0),
-                "superseded": counts.get("superseded", 0),
                 "last": None
                 if last is None
                 else {

@@ -148,7 +148,8 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
             "sandbox": False,
         }
         event = f"evt_{api.database.id}_{newest}"
-        counts: dict[str, Any] = {"pending": 0, "running": 0, "done": 0, "failed": 0, "skipped": 0, "superseded": 0}
+        counts: dict[str, Any] = {"pending": 0, "running": 0, "done": 0, "failed": 0, "skipped": 0}
+        counts |= {"superseded": 0, "cancelled": 0}
         failed = {"state": "failed", "reason": "exit code 3", "at": "2026-11-23T12:01:11Z", "event": event}
         assert hooks["save"] == counts | {"on": ["instance.preempting"], "failed": 1, "last": failed}
         waiting = {"state": "pending", "reason": None, "at": "2026-11-23T12:01:01Z", "event": event}

@@ -236,7 +236,8 @@ def test_history_says_what_is_no_longer_kept(daemon: FakeDaemon) -> None:
 def test_daemon_status(daemon: FakeDaemon) -> None:
     hook = {
         "name": "save", "on": ["instance.preempting"], "pending": 0, "running": 0, "done": 12, "failed": 1,
-        "skipped": 0, "last": {"state": "failed", "reason": "exit code 1", "at": ago(minutes=1), "event": "evt_8f3a_9"},
+        "skipped": 5, "superseded": 2, "cancelled": 0,
+        "last": {"state": "failed", "reason": "exit code 1", "at": ago(minutes=1), "event": "evt_8f3a_9"},
     }  # fmt: skip
     told = status(
         hooks=[hook],
@@ -256,6 +257,7 @@ def test_daemon_status(daemon: FakeDaemon) -> None:
         "bid_9",
         "exit code 1",
         "research (proj_abc)",
+        "5 skipped, 2 superseded",
     ):
         assert part in shown
     assert json.loads(ml(daemon.env(), "daemon", "status", "--json").out) == told

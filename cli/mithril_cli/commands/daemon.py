@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 HOOKS = (
     Column("HOOK", least=12),
-    Column("ON", least=12, rank=1),
+    Column("ON", least=12, rank=2),
     Column("PENDING"),
     Column("RUNNING"),
     Column("DONE"),
     Column("FAILED"),
-    Column("SKIPPED"),
-    Column("LAST", least=12, rank=2),
+    Column("NOT RUN", least=9, rank=1),
+    Column("LAST", least=12, rank=3),
 )
+NOT_RUN = ("skipped", "superseded", "cancelled")
 
 
 def show_status(args: argparse.Namespace) -> int:
@@ -123,7 +124,8 @@ def _hook_row(hook: Object, now: float) -> tuple[str, ...]:
     return (
         answers.words(hook.get("name")),
         " ".join(map(str, on)) if isinstance(on, list) else answers.words(on),
-        *(answers.words(hook.get(key)) for key in ("pending", "running", "done", "failed", "skipped")),
+        *(answers.words(hook.get(key)) for key in ("pending", "running", "done", "failed")),
+        ", ".join(f"{count} {state}" for state in NOT_RUN if (count := hook.get(state))) or "-",
         f"{answers.words(last.get('state'))} {times.local(times.moment(last.get('at')), now)}{reason}" if last else "-",
     )
 
