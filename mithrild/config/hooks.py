@@ -91,8 +91,8 @@ class Hook(Table):
         return self.max_parallel if action == "run" or "max_parallel" in self.model_fields_set else WAITING_PARALLEL
 
     def target(self, action: str) -> str | None:
-        """What several deliveries would fail at together, in words that may be logged. Each node of an ssh hook is a
-        target of its own, and its deliveries come one after the other anyway."""
+        """What several deliveries would fail at together, in words that may be logged. The machines of an ssh hook are
+        known when it runs: see hooks/hosts.py."""
         if action == "run" and self.run is not None:
             return f"run {self.run[0]}"
         if action == "webhook" and self.webhook is not None:

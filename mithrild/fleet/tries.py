@@ -8,8 +8,9 @@ from typing import Literal
 from mithrild.fleet.schedule import retry_gap
 
 # done; retry: may succeed later; failed: for good; interrupted: we cut it short, and nobody knows how far it came;
-# off: the target says that it wants no more of these, ever.
-Ending = Literal["done", "retry", "failed", "interrupted", "off"]
+# off: the target says that it wants no more of these, ever; put_off: it was not tried at all, since its target is to be
+# left alone for now.
+Ending = Literal["done", "retry", "failed", "interrupted", "off", "put_off"]
 State = Literal["done", "pending", "failed", "expired", "dead"]
 
 
@@ -40,6 +41,8 @@ def after(
     """
     if ending == "interrupted":
         return Next("pending", reason, 0.0, counts=False)
+    if ending == "put_off":
+        return Next("pending", reason, retry_after or 0.0, counts=False)
     if ending != "retry":
         return Next("done" if ending == "done" else "failed", reason)
     if left is None and tries >= most:

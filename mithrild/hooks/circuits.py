@@ -23,7 +23,7 @@ class Circuits:
     def note(self, target: str | None, ending: Ending) -> bool:
         """A try ended. Only a target that asked for another try, or did not answer, has not been reached. Whether it
         had been left alone, and is not any more."""
-        if target is None or ending == "interrupted":
+        if target is None or ending in ("interrupted", "put_off"):
             return False
         before = self._of.get(target, Circuit())
         circuit = after(

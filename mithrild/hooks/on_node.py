@@ -18,6 +18,7 @@ from mithrild.fleet.tries import Ending
 from mithrild.hooks.action import Job, KeyChange
 from mithrild.hooks.environment import hook_environment
 from mithrild.hooks.host_keys import HostKeys
+from mithrild.hooks.hosts import Hosts, LeftAlone
 from mithrild.hooks.nodes import Node, look_up
 from mithrild.hooks.patience import wait_for
 from mithrild.hooks.remote_lines import command_line
@@ -41,6 +42,7 @@ class Outcome:
     output: str = ""
     code: int | None = None
     changed: KeyChange | None = None
+    again_after: float | None = None  # seconds, of what was put off
 
 
 class _Over(Exception):
@@ -51,6 +53,7 @@ class OnNode:
     def __init__(self, clock: Clock, database: Database, home: Path, keys: HostKeys, threads: Threads) -> None:
         self._clock, self._database, self._home = clock, database, home
         self._keys, self._threads = keys, threads
+        self._hosts = Hosts(clock)
 
     async def deliver(self, node: Node, job: Job) -> Outcome | None:
         """None if the node ended before it let us in."""
@@ -64,20 +67,27 @@ class OnNode:
                 return Outcome(node, "interrupted", "the daemon is stopping")
         except _Over:
             return None
+        except LeftAlone as error:
+            return Outcome(node, "put_off", str(error), again_after=error.seconds)
         except NotYet as error:
+            if error.hop is not None:
+                self._hosts.kept_out(error.hop)
             return Outcome(node, "retry", str(error))
         except Stranger as error:
             return Outcome(node, "failed", str(error))
         except Changed as change:
             about = KeyChange(node.fid, change.before, change.after) if change.name == node.fid else None
             return Outcome(node, "failed", str(change), changed=about)
+        finally:
+            self._hosts.leave(_visitor(node, job))
         try:
             return await self._run(node, job, session)
         finally:
             session.close()
 
     async def _knock(self, node: Node, job: Job, until: float) -> Session | None:
-        """A session on the node, as soon as it lets us in; None if the daemon stops. Raises NotYet when time is up."""
+        """A session on the node, as soon as it lets us in; None if the daemon stops. Raises NotYet when time is up, and
+        LeftAlone at once."""
         for knock in count():
             gap = KNOCKS[min(knock, len(KNOCKS) - 1)]
             try:
@@ -104,6 +114,7 @@ class OnNode:
             hops = route(now.address, node.fid, table, await asyncio.to_thread(read_config, self._home))
         except ValueError as error:
             raise NotYet(str(error)) from None
+        self._hosts.admit(hops, _visitor(node, job), urgent=job.claim.urgent)
         session = Session(hops, self._keys, strict=table.strict)
         opening = asyncio.create_task(self._threads.call(session.open))
         opened = False
@@ -112,11 +123,12 @@ class OnNode:
                 case "done":
                     opening.result()
                     opened = True
+                    self._hosts.let_in(hops)
                     return session
                 case "stop":
                     return None
                 case "timeout":
-                    raise NotYet(f"{hops[-1]} does not answer: no login within {OPENING:g} s")
+                    raise NotYet(f"{session.at} does not answer: no login within {OPENING:g} s", session.at)
         finally:
             opening.cancel()
             if not opened:
@@ -149,6 +161,10 @@ class OnNode:
     def _variables(self, job: Job, node: Node) -> dict[str, str]:
         told = hook_environment(job.claim, job.event, self._clock.now())
         return told | {"MITHRILD_INSTANCE": node.fid, "MITHRILD_INSTANCE_NAME": node.name}
+
+
+def _visitor(node: Node, job: Job) -> str:
+    return f"{job.claim.id} {node.fid}"
 
 
 def _judge(node: Node, ended: Ended, seconds: float, stopped: bool) -> Outcome:

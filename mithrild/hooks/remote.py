@@ -54,21 +54,24 @@ def joined(nodes: Sequence[Node], outcomes: Sequence[Outcome], done: set[str], f
     failed = failed | {one.node.fid for one in outcomes if one.ending == "failed"}
     endings = {one.ending for one in outcomes}
     ending: Ending = "failed" if failed else "done"
-    if endings & {"interrupted", "retry"}:
-        ending = "interrupted" if "interrupted" in endings else "retry"
+    for left in ("interrupted", "retry", "put_off"):
+        if left in endings:
+            ending = left
+            break
     alone = len(nodes) == 1
     reasons = [one.reason if alone else f"{one.node.name}: {one.reason}" for one in outcomes if one.reason]
     if failed and not any(one.ending == "failed" for one in outcomes):
         reasons.append(f"an earlier try failed on {len(failed)} of {len(nodes)} nodes")
     output = "".join(one.output if alone else f"--- {one.node.name}\n{one.output}" for one in outcomes)
     # What has failed for good is not repeated by itself, but it is when somebody asks for the delivery again.
-    kept = {"done": sorted(done)} | ({"failed": sorted(failed)} if ending in ("retry", "interrupted") else {})
+    kept = {"done": sorted(done)} | ({"failed": sorted(failed)} if ending not in ("done", "failed") else {})
     codes = sorted({one.code for one in outcomes if one.code is not None}, reverse=True)
     return Result(
         ending,
         "; ".join(reasons) or None,
         output,
         exit_code=codes[0] if codes else None,
+        retry_after=max((one.again_after for one in outcomes if one.again_after is not None), default=None),
         progress=json.dumps(kept),
         changed=tuple(one.changed for one in outcomes if one.changed is not None),
     )

@@ -30,7 +30,11 @@ LAST_WORDS = 2.0  # seconds for what an ended command has still to say
 
 
 class NotYet(Exception):
-    """The machine does not let us in, and may later."""
+    """The machine does not let us in, and may later. `hop`: which, if any was dialled."""
+
+    def __init__(self, why: str, hop: Hop | None = None) -> None:
+        super().__init__(why)
+        self.hop = hop
 
 
 class Stranger(Exception):
@@ -63,6 +67,7 @@ class Session:
         self._clients: list[paramiko.SSHClient] = []
         self._socket: socket.socket | None = None
         self._hurry, self._closed = threading.Event(), False
+        self.at = hops[0]  # where it is on its way
 
     def open(self) -> None:
         """Logs in, hop by hop. Raises NotYet, Stranger or Changed."""
@@ -71,15 +76,16 @@ class Session:
         # It logs the tracebacks of what its callers handle.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         for hop in self._hops:
+            self.at = hop
             try:
                 self._log_in(hop)
             except paramiko.BadHostKeyException as bad:
                 before, after = (fingerprint(key.get_base64()) for key in (bad.expected_key, bad.key))
                 raise Changed(hop.name, before, after) from None
             except paramiko.AuthenticationException:
-                raise NotYet(f"{hop} refuses the key") from None
+                raise NotYet(f"{hop} refuses the key", hop) from None
             except (paramiko.SSHException, OSError, EOFError) as error:
-                raise NotYet(f"{hop} does not answer: {_words(error)}") from None
+                raise NotYet(f"{hop} does not answer: {_words(error)}", hop) from None
 
     def run(self, line: str, stdin: bytes, seconds: float, delivery: str, *, again: bool) -> Ended:
         """Runs a line for the shell there, in whose environment the delivery's id is. Never raises for what the other

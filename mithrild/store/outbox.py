@@ -42,6 +42,12 @@ class Claim:
     progress: str | None = None  # what a former try left to be known
     together: tuple[Claim, ...] = ()  # what goes out in the same message, and is settled with it
     rehearsal: str | None = None  # the test or drill that it belongs to
+    by_hand: bool = False  # a person asked for it
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it is tried even at a target that is left alone."""
+        return self.deadline is not None or self.by_hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Outcome:
     """How a try ended. `state` is what the delivery becomes; `pending` with `next_at` tries again."""
 
     state: str
-    outcome: str  # done, retry, failed, interrupted
+    outcome: str  # done, retry, failed, interrupted, put_off
     reason: str | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -170,6 +176,7 @@ def _take(connection: Connection, groups: Sequence[Sequence[RowMapping]], run: s
             deadline=row["deadline"],
             progress=row["progress"],
             rehearsal=row["rehearsal"],
+            by_hand=row["by_hand"],
         )
         for row in rows
     }

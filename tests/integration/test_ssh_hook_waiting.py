@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mithrild.fleet import circuit
 from mithrild.hooks import on_node, ssh_session
 from mithrild.hooks.dispatcher import Dispatcher
 from tests.acceptance.sshd import Sshd
@@ -149,6 +150,35 @@ def test_server_that_misbehaves_is_tried_again_and_pins_no_thread(
     assert reason.startswith("ubuntu@127.0.0.1 port ")
     assert " does not answer: " in reason
     asyncio.run(until(lambda: threading.active_count() <= before))
+    door.close()
+
+
+def test_machine_that_lets_nobody_in_is_not_dialled_by_each_delivery_afresh(
+    there: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit, "FAILURES", 1)
+    monkeypatch.setattr(ssh_session, "GREETING", 0.2)
+    door = Door(says_nothing)
+    there.see(there.node(ssh_destination=door.address))
+    there.see(there.node(2, ssh_destination=door.address))
+    hook = there.hook("true", timeout="100ms").model_copy(update={"max_parallel": 1})
+
+    async def both(dispatcher: Dispatcher) -> None:
+        await until(lambda: there.tries() == 2)
+        assert len(door.guests) == 1
+        columns = "subject, state, attempts"
+        assert deliveries(there.database, columns) == [("inst_1", "pending", 1), ("inst_2", "pending", 0)]
+        ((outcome, reason),) = sql(there.database, "SELECT outcome, reason FROM attempts WHERE outcome = 'put_off'")
+        assert (outcome, reason.partition(" is ")[2]) == (
+            "put_off",
+            "left alone for now: the last tries were not let in",
+        )
+        await asyncio.to_thread(there.see, there.node(2, status=PREEMPTING, ssh_destination=door.address))
+        dispatcher.wake()
+        await until(lambda: there.tries() == 3)
+        assert len(door.guests) == 2  # a notice has no time for this
+
+    there.deliver(hook, both)
     door.close()
 
 

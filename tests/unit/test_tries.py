@@ -30,6 +30,7 @@ from mithrild.fleet.tries import Ending, Next, after
         ("interrupted", {}, Next("pending", "why", 0.0, counts=False)),
         ("interrupted", {"tries": 5}, Next("pending", "why", 0.0, counts=False)),
         ("interrupted", {"left": -5}, Next("pending", "why", 0.0, counts=False)),
+        ("put_off", {"tries": 10, "retry_after": 30.0}, Next("pending", "why", 30.0, counts=False)),
     ],
 )
 def test_what_follows(ending: Ending, rest: dict[str, Any], follows: Next) -> None:
