@@ -168,6 +168,7 @@ class App:
             daemon=lambda: self._facts(bound),
             host=socket.gethostname(),
             wake=on_commit,
+            end_rehearsal=dispatcher.end_rehearsal,
         )
         server = make_server(build(parts))
         watch.begin()

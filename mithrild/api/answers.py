@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +70,10 @@ class Refusal(Exception):
         self.code, self.more = code, more
 
 
+async def _nothing_runs(rehearsal: str, why: str) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the routes answer from. Callables where a reload may change the answer."""
@@ -86,6 +90,7 @@ class Parts:
     daemon: Callable[[], Json]  # version, pid, socket and the like: what only the whole program knows
     host: str = "localhost"  # in the source of the events that are made here
     wake: Callable[[], None] = lambda: None  # to be called after a commit that queued something
+    end_rehearsal: Callable[[str, str], Awaitable[int]] = _nothing_runs  # ends what runs of a test or drill, and why
 
 
 def answer(body: Json, status: int = 200) -> Response:

@@ -131,11 +131,11 @@ def _end(parts: Parts, drill: str, how: str) -> Json:
 
 
 async def interrupt_drill(parts: Parts, request: Request) -> Response:
-    """What a drill or a test has queued will not run. What runs is not ended."""
+    """What a drill or a test has queued will not run, and what runs for it is ended."""
     drill = request.path_params["drill"]
     why = rehearsals.interrupted(drill)
     count = await asyncio.to_thread(rehearsals.interrupt, parts.database, drill, why, parts.clock.now())
-    return answer({"drill": drill, "superseded": count})
+    return answer({"drill": drill, "superseded": count, "ended": await parts.end_rehearsal(drill, why)})
 
 
 def _play(parts: Parts, drill: str, scene: Scene) -> list[str]:

@@ -73,6 +73,11 @@ class Dispatcher:
     def wake(self) -> None:
         self._looks.at_all()
 
+    async def end_rehearsal(self, rehearsal: str, why: str) -> int:
+        """Ends what runs for a test or drill of which nothing is queued any more. How many tries that is."""
+        async with self._claiming:
+            return self._under_way.end_rehearsal(rehearsal, why)
+
     async def recover(self) -> None:
         """At start, as the holder of the lock: ends what survived the last daemon, and voids its leases. Drills and
         tests that it had begun do not go on."""
@@ -151,7 +156,7 @@ class Dispatcher:
                 self._under_way.overtake(places, id, why)
         for claim in await self._claim(hook, lane, now, rehearsed=rehearsed):
             deliver, look = partial(self._deliver, hook, claim), partial(self._looks.at, lane)
-            self._under_way.begin(places, claim.id, deliver, freed=look)
+            self._under_way.begin(places, claim.id, deliver, look, claim.rehearsal)
         if hook.mode == "single" and self._under_way.count(places):
             await asyncio.to_thread(queueing.drop_new, self._database, lane, now, rehearsed=rehearsed)
 

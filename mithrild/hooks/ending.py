@@ -21,9 +21,9 @@ def scrubbed(result: Result, secrets: Secrets) -> Result:
 
 
 def judge(hook: Hook, claim: Claim, result: Result, now: datetime, overtaken: str | None = None) -> Outcome:
-    """What becomes of the delivery. `overtaken`: why it was told to make way for a newer one."""
-    if overtaken is not None and result.ending == "interrupted":
-        return Outcome("superseded", "interrupted", overtaken, output=result.output, progress=result.progress)
+    """What becomes of the delivery. `overtaken`: why it was told to end: something newer came, its drill is over."""
+    if overtaken is not None and result.ending in ("interrupted", "retry", "put_off"):
+        return Outcome("superseded", result.ending, overtaken, output=result.output, progress=result.progress)
     follows = tries.after(
         result.ending,
         result.reason,

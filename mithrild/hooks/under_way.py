@@ -10,9 +10,11 @@ from mithrild.store.outbox import Lane
 
 
 class Try:
-    """`stop` is set for its end at once; `overtaken` says why, where it is not the end of the daemon."""
+    """`stop` is set for its end at once; `overtaken` says why, where it is not the end of the daemon. `rehearsal` is
+    the test or drill that it belongs to."""
 
-    def __init__(self) -> None:
+    def __init__(self, rehearsal: str | None = None) -> None:
+        self.rehearsal = rehearsal
         self.stop = asyncio.Event()
         self.overtaken: str | None = None
 
@@ -22,10 +24,15 @@ class UnderWay:
         self._of: dict[Lane, dict[str, tuple[Try, asyncio.Task[None]]]] = {}
 
     def begin(
-        self, lane: Lane, id: str, work: Callable[[Try], Coroutine[Any, Any, None]], freed: Callable[[], None]
+        self,
+        lane: Lane,
+        id: str,
+        work: Callable[[Try], Coroutine[Any, Any, None]],
+        freed: Callable[[], None],
+        rehearsal: str | None = None,
     ) -> None:
         """`freed` is called when the try has ended, and its place in the lane is free again."""
-        one = Try()
+        one = Try(rehearsal)
         task = asyncio.create_task(work(one), name=id)
         of_lane = self._of.setdefault(lane, {})
         of_lane[id] = (one, task)
@@ -45,11 +52,23 @@ class UnderWay:
     def overtake(self, lane: Lane, id: str, why: str) -> None:
         """Ends a try for something newer. One that has just ended needs no ending."""
         one, _ = self._of.get(lane, {}).get(id, (None, None))
-        if one is not None and not one.stop.is_set():
-            one.overtaken = why
-            one.stop.set()
+        if one is not None:
+            _end(one, why)
+
+    def end_rehearsal(self, rehearsal: str, why: str) -> int:
+        """Ends what runs for a test or drill. How many tries that is."""
+        found = [one for of_lane in self._of.values() for one, _ in of_lane.values() if one.rehearsal == rehearsal]
+        for one in found:
+            _end(one, why)
+        return len(found)
 
     def stop(self) -> None:
         for of_lane in self._of.values():
             for one, _ in of_lane.values():
                 one.stop.set()
+
+
+def _end(one: Try, why: str) -> None:
+    if not one.stop.is_set():
+        one.overtaken = why
+        one.stop.set()

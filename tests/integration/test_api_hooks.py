@@ -374,7 +374,8 @@ def test_a_drill_is_begun_ended_and_interrupted(tmp_path: Path) -> None:
         assert states == {"superseded", "skipped"}
         assert "no drill" in await refused(api, "POST", f"/drills/{drill}/end", {})
         _, told = await ask(api, "POST", "/drills", {"bid": "name-of-bid_1"})
-        assert await ask(api, "DELETE", f"/drills/{told['drill']}") == (200, {"drill": told["drill"], "superseded": 4})
+        ended = {"drill": told["drill"], "superseded": 4, "ended": 0}
+        assert await ask(api, "DELETE", f"/drills/{told['drill']}") == (200, ended)
         assert (sql(api.database, "SELECT * FROM bids"), sql(api.database, "SELECT * FROM instances")) == fleet_before
         assert all(not hook["counts"]["superseded"] for hook in (await api.get("/hooks"))["hooks"])
 

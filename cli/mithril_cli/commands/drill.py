@@ -25,7 +25,7 @@ COMMANDS = (
             "of the same shape, with the provenance simulated. The hooks themselves run in earnest, so they are\n"
             "shown first, and it is asked. Nothing reaches the marketplace, the record of the fleet stays as it\n"
             "is, and no statistics count it. The report tells what ran, when, and with how much time left.\n"
-            "Ctrl-C ends the drill; what is queued then does not run. Exit 1: something failed."
+            "Ctrl-C ends the drill: what runs is ended, and what is queued does not run. Exit 1: something failed."
         ),
         options=(
             Option("bid", metavar="NAME", type=word, help="a bid's name or fid"),

@@ -1,7 +1,7 @@
 """`ml drill preempt`: a bid of one's own goes through a preemption that does not happen, with every hook that takes it.
 
-The drill is walked from here: notice, wait, end. If this program ends, nothing more of it begins; if the daemon does,
-what it had queued does not run at the next start.
+The drill is walked from here: notice, wait, end. If this program is interrupted, nothing more of it begins and what
+runs is ended; if the daemon ends, what it had queued does not run at the next start.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EVERY = 0.25  # seconds between looks
 LONGEST = 3600  # seconds of notice
+ENDING = 15.0  # seconds in which what is ended has ended: TERM, a grace, KILL
 LAST_MINUTE = 60.0
 NOTICE = ("bid.preempting", "instance.preempting")
 ENDS = {"ran_out": ("bid.reopened", "instance.preempted"), "reprieved": ("bid.reprieved", "instance.reprieved")}
@@ -113,15 +114,22 @@ class Drill:
             self._look()
 
     def stop(self) -> str:
-        """Nothing that is still queued will run. How much that is, in words."""
+        """Nothing that is still queued will run, and what runs is ended. How much that is, in words."""
         try:
             answer = client.ask("DELETE", f"/v1/drills/{client.segment(self.name)}", timeout=client.TIMEOUT)
             self._look()
+            until = time.monotonic() + ENDING
+            while (running := self._running()) and time.monotonic() < until:
+                time.sleep(EVERY)
+                self._look()
         except Failure as error:
             return str(error)
-        running = [deliveries.hook(one) for one in self.deliveries if one.get("state") == "running"]
-        goes_on = f", and what runs goes on ({', '.join(running)})" if running else ""
-        return f"{answers.words(answer.get('superseded'))} that were queued will not run{goes_on}"
+        ended = f", {answers.words(answer['ended'])} that ran were ended" if answer.get("ended") else ""
+        still = f", still running: {', '.join(running)}" if running else ""
+        return f"{answers.words(answer.get('superseded'))} that were queued will not run{ended}{still}"
+
+    def _running(self) -> list[str]:
+        return [deliveries.hook(one) for one in self.deliveries if one.get("state") == "running"]
 
     def failed(self) -> bool:
         return any(one.get("state") in (*deliveries.FAILED, "pending") for one in self.deliveries)
