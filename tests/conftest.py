@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient")  # a busy machine is no defect
+settings.register_profile("patient", deadline=None)  # a busy machine is no defect
 settings.load_profile("patient")
 
 

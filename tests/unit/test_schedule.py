@@ -99,7 +99,7 @@ def test_a_gap_leaves_room_for_its_try(attempt: int, left: float, draw: float) -
 
 
 def test_without_a_deadline_the_gaps_grow_to_an_hour() -> None:
-    assert [retry_gap(n, until_draw=1) for n in (1, 2, 3, 9, 10, 99)] == [
+    assert [retry_gap(n, until_deadline=None, draw=1) for n in (1, 2, 3, 9, 10, 99)] == [
         10,
         20,
         40,
@@ -107,7 +107,7 @@ def test_without_a_deadline_the_gaps_grow_to_an_hour() -> None:
         3600,
         3600,
     ]
-    assert retry_gap(1, until_draw=0) == 5
+    assert retry_gap(1, until_deadline=None, draw=0) == 5
 
 
 @pytest.mark.parametrize(
