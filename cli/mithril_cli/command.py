@@ -139,7 +139,30 @@ class Parser(argparse.ArgumentParser):
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         # The width is given because argparse would import shutil for it, on every start and not only for help.
-        super().__init__(prog, max_help_position=28, width=min(output.room() or HELP_WIDTH, HELP_WIDTH) - 2)
+        super().__init__(prog, max_help_position=28, width=help_width() - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Prose is folded to the terminal, paragraph by paragraph; lines that begin with a blank stay as they are."""
+        return "\n\n".join(part if "\n " in part else fold(part) for part in text.split("\n\n"))
+
+
+def help_width() -> int:
+    """How wide help is: as wide as the terminal, and no wider than is well read."""
+    return min(output.room() or HELP_WIDTH, HELP_WIDTH)
+
+
+def fold(prose: str, first: str = "") -> str:
+    """Prose in lines that fit, behind what comes `first`."""
+    from textwrap import fill
+
+    return fill(
+        " ".join(prose.split()),
+        help_width(),
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def build(command: Command, prog: str) -> argparse.ArgumentParser:
@@ -157,5 +180,9 @@ def build(command: Command, prog: str) -> argparse.ArgumentParser:
 
 
 def examples_text(examples: tuple[tuple[str, str], ...]) -> str:
+    """Beside each line what it is for; or below it, where one would not fit."""
     wide = max((len(line) for line, _ in examples), default=0)
-    return "\n".join(["examples:", *(f"  {line.ljust(wide)}   {meaning}" for line, meaning in examples)])
+    lines = [f"  {line.ljust(wide)}   {meaning}" for line, meaning in examples]
+    if max(map(len, lines), default=0) > help_width():
+        lines = [part for line, meaning in examples for part in (f"  {line}", f"      {meaning}")]
+    return "\n".join(["examples:", *lines])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mithril_cli import commands
-from mithril_cli.command import HELP_WIDTH, Command, examples_text
+from mithril_cli.command import Command, examples_text, fold
 from mithrild import wire
 
 ABOUT = (
@@ -37,15 +37,10 @@ EXIT_CODES = (
 
 def overview() -> str:
     """`ml -h`."""
-    from textwrap import wrap as folded
-
-    def wrap(words: str) -> list[str]:
-        return folded(words, HELP_WIDTH, break_on_hyphens=False)
-
     lines = [
         "usage: ml COMMAND [OPTIONS]",
         "",
-        *wrap(ABOUT),
+        fold(ABOUT),
         "",
         "commands:",
         *_table([(_spelled(group, one), one.summary) for group in commands.GROUPS for one in commands.load(group)]),
@@ -60,9 +55,9 @@ def overview() -> str:
         "",
         examples_text(EXAMPLES),
         "",
-        *wrap(f"{', '.join(commands.HANDED_OVER)}: {HANDED_OVER}."),
+        fold(f"{', '.join(commands.HANDED_OVER)}: {HANDED_OVER}."),
         "",
-        *wrap(f"exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES)}"),
+        fold(f"exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES)}"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -90,4 +85,4 @@ def _spelled(group: str, command: Command) -> str:
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:
     wide = max(len(name) for name, _ in rows)
-    return [f"  {name.ljust(wide)}   {meaning}" for name, meaning in rows]
+    return [fold(meaning, f"  {name.ljust(wide)}   ") for name, meaning in rows]
