@@ -36,6 +36,7 @@ from mithrild.lock import StateLock
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.marketplace.transport import Tickets
+from mithrild.memory import share_one_heap
 from mithrild.store.database import Database
 from mithrild.store.latency import Latencies
 from mithrild.watcher.archive import Archive
@@ -311,6 +312,7 @@ def set_up_logs(config: Config) -> None:
 
 def run(config: Config, reload: Reload, env: Mapping[str, str]) -> None:
     """The daemon, from here to its end. Raises MithrildError."""
+    share_one_heap()
     set_up_logs(config)
     for warning in config.warnings:
         logger.warning("{}", warning)
