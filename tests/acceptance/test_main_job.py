@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.acceptance.calm import settle
 from tests.acceptance.harness import Daemon, Sandbox, lines, wait_for, write_config, write_hook
-from tests.acceptance.truth import unmatched, was_over
+from tests.acceptance.truth import unmatched, was_overtaken
 
 POLL = timedelta(milliseconds=250)
-# A poll takes its interval, its requests and its commit; on a busy machine that is more than the interval.
+# A poll takes its interval, its requests and its commit; on a busy machine that is more than the interval, and on one
+# that starves the daemon it is twice what polls took on the average.
 REAL_POLL = timedelta(milliseconds=600)
 HOOKS = {"record": "*", "save": "instance.preempting", "tell": "bid.*"}
 
@@ -49,16 +50,18 @@ def test_each_lasting_transition_is_one_event_and_each_matching_hook_runs_once(t
         settle(daemon, sandbox)
         events = daemon.events()
         timeline, deliveries = sandbox.timeline(), daemon.deliveries()
-        missed, invented = unmatched(timeline, events, since=begun, poll=REAL_POLL)
-        assert not missed
+        usual = (datetime.now(UTC) - begun) / daemon.get("/v1/status")["polling"]["polls"]
+        missed, invented = unmatched(timeline, events, since=begun, poll=max(REAL_POLL, 2 * usual))
+        assert not missed, "\n".join(map(str, missed))
         assert not invented
 
         due = {(hook, event["id"]) for hook, on in HOOKS.items() for event in events if fnmatchcase(event["type"], on)}
         assert Counter((one["hook"], one["event"]) for one in deliveries) == Counter(due)
-        # A notice lasts five seconds here. On a busy machine it may be over before anybody looks, or its turn comes.
+        # A notice lasts five seconds here, and most steps a second. On a busy machine they may be over before anybody
+        # looks: then a hook that was told what came after them is not told of them any more.
         told = {event["id"]: event for event in events}
         for one in deliveries:
-            assert one["state"] == "done" or was_over(told[one["event"]], timeline, by=one["finished_at"]), one
+            assert one["state"] == "done" or was_overtaken(told[one["event"]], timeline, by=one["finished_at"]), one
         done = {(one["hook"], one["event"]) for one in deliveries if one["state"] == "done"}
         for name in HOOKS:
             assert Counter(lines(tmp_path / f"{name}.txt")) == Counter(event for hook, event in done if hook == name)

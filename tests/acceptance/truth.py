@@ -60,12 +60,13 @@ def unmatched(
     return missed, invented
 
 
-def was_over(notice: Step, timeline: list[Step], *, by: str) -> bool:
-    """Whether something else had become of the subject of a notice (an event) by then."""
-    return notice["type"] in NOTICES and any(
-        _time(notice["time"]) < _time(step["at"]) <= _time(by)
+def was_overtaken(event: Step, timeline: list[Step], *, by: str) -> bool:
+    """Whether a hook may put it aside: a notice, or what was told late, whose subject had gone on by then."""
+    may = event["type"] in NOTICES or event["data"]["provenance"] == "backfilled"
+    return may and any(
+        _time(event["time"]) < _time(step["at"]) <= _time(by)
         for step in timeline
-        if step["subject"] == notice["subject"]
+        if step["subject"] == event["subject"]
     )
 
 
