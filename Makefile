@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+PARTS ?=
 BIN := .venv/bin
 READY := .venv/.installed
 VENDOR := .venv-vendor/.installed
@@ -29,9 +30,9 @@ vendor: $(VENDOR)
 bench: $(READY)
 	@for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
 
-# Hours; it can be interrupted, and goes on where it was.
+# Hours; it can be interrupted, and goes on where it was. PARTS="scripts kills" plays some of it.
 nightly: $(READY)
-	$(BIN)/python tests/nightly/nightly.py
+	$(BIN)/python -m tests.nightly.nightly $(PARTS)
 
 # A day of the marketplace in ten minutes: does the daemon grow?
 soak: $(READY)

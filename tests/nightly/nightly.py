@@ -1,8 +1,8 @@
 """What takes too long for a person who waits: everything at its most thorough, hundreds of scripts, thousands of kills.
 
-Run it: `make nightly`. It can be interrupted: run again, it goes on where it was, with the same seed, and tries again
-what failed. After the last part, or when the code has changed, it begins a new night. MITHRILD_SCRIPTS and
-MITHRILD_KILLS say how many, MITHRILD_SEED from what.
+Run it: `make nightly`, or `make nightly PARTS="scripts kills"` for some. It can be interrupted: run again, it goes on
+where it was, with the same seed, and tries again what failed. After the last part, or when the code has changed, it
+begins a new night. MITHRILD_SCRIPTS and MITHRILD_KILLS say how many, MITHRILD_SEED from what.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.crash.points import POINTS
+from tests.crash.test_kill import BY_CHANCE
+
 ROOT = Path(__file__).resolve().parents[2]
 NIGHT = ROOT / ".nightly"
 SCRIPTS = int(os.environ.get("MITHRILD_SCRIPTS", "200"))
 KILLS = int(os.environ.get("MITHRILD_KILLS", "2000"))
 SCRIPTS_AT_ONCE, KILLS_AT_ONCE = 20, 100  # in one part: what an interruption may cost
 WORKERS = "4"
+WANTED = frozenset(sys.argv[1:])  # the first words of parts; all of them if none is named
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,12 @@ class Night:
         fresh.replace(NIGHT / "night.json")
 
 
-def parts(seed: int) -> Iterator[Part]:
+def parts(seed: int) -> list[Part]:
+    """Those that are wanted."""
+    return [part for part in _all_parts(seed) if not WANTED or part.name.split()[0] in WANTED]
+
+
+def _all_parts(seed: int) -> Iterator[Part]:
     apart = ("tests/equivalence", "tests/crash")
     yield Part("everything", tuple(f"--ignore={folder}" for folder in apart), {"MITHRILD_THOROUGH": "1"})
     yield Part("kept scripts", apart[:1], {"MITHRILD_THOROUGH": "1", "MITHRILD_SCRIPTS": "0"})
@@ -120,7 +129,8 @@ def tonight() -> Night:
 
 
 def summary(night: Night) -> str:
-    results = [(part, night.done[part.name]) for part in parts(night.seed)]
+    """Of what is done by now."""
+    results = [(part, night.done[part.name]) for part in parts(night.seed) if part.name in night.done]
     lines = [line for _, result in results for line in result.counted]
     scripts = sum(int(found[1]) for line in lines if (found := re.match(r"(\d+) scripts", line)))
     died: Counter[str] = Counter()
@@ -134,11 +144,10 @@ def summary(night: Night) -> str:
     return "\n".join(
         [
             f"seed {night.seed}, {minutes:.0f} minutes",
-            f"everything: {night.done['everything'].end}",
-            f"kept scripts: {night.done['kept scripts'].end}",
+            *(f"{part.name}: {result.end}" for part, result in results if not result.counted),
             f"scripts: {scripts}",
             f"kills: {died.total()}",
-            *(f"  {count:5} {where}" for where, count in died.most_common()),
+            *(f"  {died[point]:5} {point}" for point in (*POINTS, BY_CHANCE)),
             "failed: " + (", ".join(failed) or "nothing"),
         ]
     )
@@ -146,6 +155,17 @@ def summary(night: Night) -> str:
 
 def main() -> int:
     night = tonight()
+    try:
+        play(night)
+    except KeyboardInterrupt:
+        print(f"{summary(night)}\ninterrupted; make nightly goes on where it was")
+        return 130
+    print(summary(night))
+    return 0 if all(night.done[part.name].passed for part in parts(night.seed)) else 1
+
+
+def play(night: Night) -> None:
+    """What is not done yet, or failed."""
     for part in parts(night.seed):
         if part.name in night.done and night.done[part.name].passed:
             continue
@@ -157,13 +177,7 @@ def main() -> int:
         print(f"{part.name}: {'passed' if result.passed else 'FAILED'} in {result.seconds:.0f} s: {result.end}")
         for line in result.counted:
             print(f"  {line}")
-    print(summary(night))
-    return 0 if all(result.passed for result in night.done.values()) else 1
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; make nightly goes on where it was")
-        sys.exit(130)
+    sys.exit(main())
