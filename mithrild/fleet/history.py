@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from mithrild.fleet import lifecycle
 from mithrild.fleet.model import Kind, Transition
 from mithrild.fleet.notices import CLOCKS_DIFFER, NOTICE
-from mithrild.fleet.timeline import Row, Told, align
+from mithrild.fleet.timeline import SLACK, Row, Told, align
 
 _TICK = timedelta(microseconds=1)
 
@@ -22,7 +22,8 @@ _TICK = timedelta(microseconds=1)
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Whose history it is, and of what. `present` is what the record holds, None for what nobody has ever seen.
-    `begun`: of what came before that moment nothing is told; `start`: what was so then, where that is known."""
+    `begun`: of what came before that moment nothing is told; `first`: what was so then, and `start`: what was so before
+    the story begins, where that is known."""
 
     kind: Kind
     fid: str
@@ -31,6 +32,7 @@ class Subject:
     present: str | None
     aspect: str = "status"
     begun: datetime | None = None
+    first: str | None = None
     start: str | None = None
 
 
@@ -63,9 +65,9 @@ def merge(subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, now: 
             line.insert(bisect_right(line, row.position[0], key=_when), row)
     line = _from_first_sight(line)
     if subject.begun is not None:
-        before = [entry for entry in line if _when(entry) <= subject.begun]
-        subject = replace(subject, start=before[-1].after if before else subject.start)
-        line = line[len(before) :]
+        before = _before(line, subject.begun, subject)
+        subject = replace(subject, start=line[before - 1].after if before else subject.start)
+        line = line[before:]
     _join(line, times)
     known = len(line)
     if subject.present is not None:
@@ -81,6 +83,16 @@ def _from_first_sight(line: list[Row | Told]) -> list[Row | Told]:
     if begun is None:
         return line
     return [entry for at, entry in enumerate(line) if at >= begun or isinstance(entry, Row)]
+
+
+def _before(line: Sequence[Row | Told], begun: datetime, subject: Subject) -> int:
+    """How many entries of a line came before a moment. Clocks are compared to a second: what comes within one of it is
+    parted where the line leads to what was so then."""
+    sure, parted, most = (bisect_right(line, at, key=_when) for at in (begun - SLACK, begun, begun + SLACK))
+    values = [subject.start, *(entry.after for entry in line)]
+    seen = next((at for at, entry in enumerate(line) if isinstance(entry, Row)), len(line))
+    fits = [at for at in range(sure, min(most, seen) + 1) if values[at] == subject.first]
+    return min(fits, key=lambda at: abs(at - parted)) if fits and subject.first is not None else parted
 
 
 def _timed(row: Row, at: datetime | None) -> Row:

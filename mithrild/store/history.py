@@ -169,14 +169,17 @@ def _subjects(
         yield subject, story, _rows(connection, subject)
     begun = _begun(connection, told.bid)
     if limits := remembered.limit_steps(told.events):
-        present, first = spelled(bid.value.limit_price), limits[0].after
-        subject = replace(mine, aspect="limit_price", present=present, begun=begun, start=first)
-        yield subject, limits[1:], _rows(connection, subject)
+        present = spelled(bid.value.limit_price)
+        subject = replace(mine, aspect="limit_price", present=present, begun=begun, start=limits[0].after)
+        rows = _rows(connection, subject)
+        first = _first_before(connection, subject) if rows else present
+        yield replace(subject, first=first and spelled(first)), limits[1:], rows
     if sizes := remembered.memory_steps(told.events):
         present = "" if bid.value.memory_gb is None else str(bid.value.memory_gb)
         subject = replace(mine, aspect="memory", present=present, begun=begun)
         rows = _rows(connection, subject)
-        yield replace(subject, start=_first_before(connection, subject) if rows else present), sizes, rows
+        first = _first_before(connection, subject) if rows else present
+        yield replace(subject, start=first, first=first), sizes, rows
 
 
 def _begun(connection: Connection, bid: str) -> datetime | None:

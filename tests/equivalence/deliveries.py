@@ -24,7 +24,8 @@ NOTICES = ("instance.preempting", "instance.relocating", "bid.preempting")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One delivery. `happened` and `over` (when the next thing happened to the same subject) are the truth."""
+    """One delivery. `happened`, `followed` (when the next thing happened to the same subject) and `over` (when a notice
+    was no longer in force, be it by its time alone) are the truth."""
 
     hook: str
     shown: Shown
@@ -34,6 +35,7 @@ class Case:
     runs: int  # how often the hook left its line
     ended: datetime | None
     happened: datetime
+    followed: datetime | None
     over: datetime | None
 
     @property
@@ -72,7 +74,8 @@ def _judge(case: Case) -> Iterator[str]:
     if any(one.left is not None and one.left < timedelta(0) for one in case.tries):
         yield "tried after its deadline"
     if case.tries:
-        if case.is_notice and case.over is not None and case.over <= case.shown.at - ABOUT:
+        # A status that still stands after its five minutes is seen for the first time: nobody can know how old it is.
+        if case.is_notice and case.followed is not None and case.followed <= case.shown.at - ABOUT:
             yield "tried for a notice that was over when it was told"
         if not case.is_notice and case.tries[0].at - case.happened > MAX_AGE + ABOUT:
             yield "tried for old news"
@@ -102,7 +105,7 @@ def _cases(world: World, runs: Counter[tuple[str, ...]]) -> Iterator[Case]:
         # What no step stands for (a bid's instances all run, the marketplace is away) is as old as its commit.
         step, after = steps.get(sequence, (None, None))
         happened = when(step) if step else one.at
-        over = when(after) if after else None
+        over = followed = when(after) if after else None
         if step is not None and step.seq in world.by_word:
             # Only said, so nothing follows when the five minutes are over.
             over = min(over or happened + NOTICE, happened + NOTICE)
@@ -115,6 +118,7 @@ def _cases(world: World, runs: Counter[tuple[str, ...]]) -> Iterator[Case]:
             runs=runs[hook, one.event["id"]],
             ended=world.diary.ended.get(id),
             happened=happened,
+            followed=followed,
             over=over,
         )
 

