@@ -51,6 +51,8 @@ def setup(level: str, secrets: Sequence[str] = (), env: Mapping[str, str] = os.e
 
 def one_line(text: str) -> str:
     """Text with everything escaped that could break a line, move a cursor or turn the direction of writing."""
+    if text.isprintable():
+        return text  # as almost all lines are: sign by sign takes its time in a storm
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 

@@ -72,14 +72,14 @@ def test_hundreds_of_bids_that_are_preempted_at_once(
         assert sorted(receivers.webhooks) == ids(record, "slow")
         assert BIDS <= len(receivers.titles) <= 2 * BIDS  # one message a bid, two where the commit came in between
         left = first_tries(record)
-        assert min(left.values()) > LEFT
-        assert memory < MOST_MEMORY
         shown = ", ".join(f"{hook} {seconds:.0f} s" for hook, seconds in sorted(left.items()))
         record_property(
             "counted",
             f"{BIDS} bids of {NODES} nodes, {states.total()} deliveries; left at the last first try: {shown};"
             f" {len(receivers.titles)} messages; {memory:.0f} MB at most",
         )
+        assert min(left.values()) > LEFT
+        assert memory < MOST_MEMORY
 
 
 def settled(record: Path) -> bool:
