@@ -9,6 +9,7 @@ from tests.equivalence.moves import (
     End,
     Force,
     Jump,
+    Kill,
     KillAt,
     Limit,
     Place,
@@ -56,5 +57,8 @@ KEPT = {
     ),
     "what comes and goes between two looks is found though nothing else happens": Script(
         [Watch(2), Place("$4.00", 1), End(3)]
+    ),
+    "of two changes of a limit right after the first sight neither is taken for one from before it": Script(
+        [Watch(1), Limit(1, "$4.00"), Limit(1, "$15.00"), Kill()], ahead=-600.0
     ),
 }

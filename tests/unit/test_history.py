@@ -226,3 +226,24 @@ def test_whoever_slept_through_half_of_it_has_the_whole_story_in_the_end(life: t
     again = lay(kept(rows, result), story, present and present.removeprefix("STATUS_"))
     assert not again.added
     assert not again.times
+
+
+@pytest.mark.parametrize(
+    ("first", "steps", "expected"),
+    [
+        ("$24.00", [("$4.00", -0.5), ("$15.00", -0.4)], ["$4.00", "$15.00"]),
+        ("$4.00", [("$4.00", -0.5), ("$15.00", 0.5)], ["$15.00"]),
+        ("$4.00", [("$4.00", 0.5), ("$15.00", 0.6)], ["$15.00"]),
+        ("$15.00", [("$4.00", -5.0), ("$15.00", 0.5)], []),
+        ("$24.00", [("$4.00", -5.0), ("$15.00", -4.0)], []),  # by no second's error: it is as the times have it
+        (None, [("$4.00", -0.5), ("$15.00", 0.5)], ["$15.00"]),
+    ],
+)
+def test_what_came_in_the_second_of_a_first_sight_is_parted_by_what_was_so_then(
+    first: str | None, steps: list[tuple[str, float]], expected: list[str]
+) -> None:
+    limits = Subject(
+        "bid", "bid_1", "proj_1", "bid_1", "$15.00", "limit_price", begun=moment(0), first=first, start="$24.00"
+    )
+    result = merge(limits, [], [Told(word, moment(at)) for word, at in steps], now=NEVER)
+    assert [step.after for step, _ in result.added] == expected
