@@ -147,7 +147,7 @@ def summary(night: Night) -> str:
             *(f"{part.name}: {result.end}" for part, result in results if not result.counted),
             f"scripts: {scripts}",
             f"kills: {died.total()}",
-            *(f"  {died[point]:5} {point}" for point in (*POINTS, BY_CHANCE)),
+            *(f"  {died[point]:5} {point}" for point in (*POINTS, BY_CHANCE) if died),
             "failed: " + (", ".join(failed) or "nothing"),
         ]
     )
