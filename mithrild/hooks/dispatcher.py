@@ -141,12 +141,16 @@ class Dispatcher:
             looked_at = set(await asyncio.to_thread(queueing.waiting_lanes, self._database))
             looked_at -= await self._cancelled(looked_at, lanes, now)
             self._rehearsing = set(await asyncio.to_thread(queueing.rehearsing_lanes, self._database))
-        for lane, hook in lanes.items():
-            if lane not in looked_at or self._stopping.is_set():
-                continue
-            await self._start(hook, lane, now, rehearsed=False)
-            if lane in self._rehearsing:
-                await self._start(hook, lane, now, rehearsed=True)
+        looks = [self._look(hook, lane, now) for lane, hook in lanes.items() if lane in looked_at]
+        # Side by side, since what each of them mostly does is wait its turn; and all to their end, whatever one meets.
+        for outcome in await asyncio.gather(*looks, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def _look(self, hook: Hook, lane: Lane, now: datetime) -> None:
+        for rehearsed in (False, True) if lane in self._rehearsing else (False,):
+            if not self._stopping.is_set():
+                await self._start(hook, lane, now, rehearsed=rehearsed)
 
     async def _start(self, hook: Hook, lane: Lane, now: datetime, *, rehearsed: bool) -> None:
         """What really happened, or what is rehearsed: that has places of its own, and takes none from the other."""

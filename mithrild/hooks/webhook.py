@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import ssl
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -38,7 +39,8 @@ GONE = 410
 class Webhooks:
     def __init__(self, clock: Clock, secrets: Secrets) -> None:
         self._clock, self._secrets = clock, secrets
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}  # by receiver: scheme, host and port
+        self._trusted: ssl.SSLContext | None = None
 
     async def deliver(self, job: Job) -> Result:
         webhook = job.hook.webhook
@@ -81,7 +83,7 @@ class Webhooks:
         return headers
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Result:
-        client = self._client(is_loopback(urlsplit(url).hostname or ""))
+        client = self._client(url)
         where = shown(url)
         words = bytearray()
         try:
@@ -115,12 +117,18 @@ class Webhooks:
             return Result("failed", f"{where} answered {status}{to}; redirects are not followed", output)
         return Result("failed", f"{where} answered {status}", output)
 
-    def _client(self, loopback: bool) -> httpx.AsyncClient:
-        """Made with the first message. What listens on this machine is never behind the proxy of the environment."""
-        if loopback not in self._clients:
+    def _client(self, url: str) -> httpx.AsyncClient:
+        """Made with the first message, for each receiver: each message goes through all connections of a client. What
+        listens on this machine is never behind the proxy of the environment."""
+        receiver = shown(url)
+        if receiver not in self._clients:
+            loopback = is_loopback(urlsplit(url).hostname or "")
+            # To read the certificates that are trusted takes 20 ms: once.
+            self._trusted = self._trusted or httpx.create_ssl_context()
             for library in ("httpx", "httpcore"):
                 logging.getLogger(library).setLevel(logging.WARNING)  # below this they log whole addresses
-            self._clients[loopback] = httpx.AsyncClient(
+            self._clients[receiver] = httpx.AsyncClient(
+                verify=self._trusted,
                 headers={"User-Agent": f"mithrild/{__version__}", "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(TIMEOUT, pool=None),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=55),
@@ -128,7 +136,7 @@ class Webhooks:
                 trust_env=not loopback,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
-        return self._clients[loopback]
+        return self._clients[receiver]
 
 
 def _redirect(location: str) -> str:
