@@ -61,4 +61,7 @@ KEPT = {
     "of two changes of a limit right after the first sight neither is taken for one from before it": Script(
         [Watch(1), Limit(1, "$4.00"), Limit(1, "$15.00"), Kill()], ahead=-600.0
     ),
+    "a limit that went away and came back between two looks is found all the same": Script(
+        [Watch(2), Limit(1, "$15.00"), Limit(1, "$24.00"), Watch(2)], ahead=3.0
+    ),
 }

@@ -135,6 +135,16 @@ class Life:
             ran.add(await self._turn())
         return self.clock.awake == began
 
+    async def look_through(self) -> None:
+        """The look at the whole project that nothing gives rise to, and that comes every few minutes."""
+        backfills = self.rig.watch.looking_back._backfills
+        for backfill in backfills:
+            backfill._routine_at = self.clock.monotonic()
+        while any(one._through or one._routine_at <= self.clock.monotonic() for one in backfills):
+            self.rig.cadence.look_at_once("history")
+            await self._turn()
+        await self.catch_up()
+
     def look_at_once(self) -> None:
         """What the watch on clock jumps does."""
         self.rig.cadence.look_at_once("poll")

@@ -39,6 +39,9 @@ def play(script: Script) -> None:
         for move in script.moves:
             await move.happen(world)
         await world.calm()
+        wrong = list(differences(world, but_for_loops=True))
+        assert not wrong, "\n".join(wrong)
+        await world.look_through()
         wrong = list(differences(world)) or list(mistakes(world))
         assert not wrong, "\n".join(wrong)
 

@@ -122,6 +122,9 @@ class World:
         await self._a_moment_passes()
         await (await self.alive()).catch_up()
 
+    async def look_through(self) -> None:
+        await (await self.alive()).look_through()
+
     @contextmanager
     def record(self) -> Iterator[Database]:
         """The record as it lies there, for an onlooker."""
