@@ -164,11 +164,12 @@ def test_machine_that_lets_nobody_in_is_not_dialled_by_each_delivery_afresh(
     hook = there.hook("true", timeout="100ms").model_copy(update={"max_parallel": 1})
 
     async def both(dispatcher: Dispatcher) -> None:
-        await until(lambda: there.tries() == 2)
+        put_off = "SELECT outcome, reason FROM attempts WHERE outcome = 'put_off'"
+        await until(lambda: bool(sql(there.database, put_off)))
         assert len(door.guests) == 1
         columns = "subject, state, attempts"
         assert deliveries(there.database, columns) == [("inst_1", "pending", 1), ("inst_2", "pending", 0)]
-        ((outcome, reason),) = sql(there.database, "SELECT outcome, reason FROM attempts WHERE outcome = 'put_off'")
+        ((outcome, reason),) = sql(there.database, put_off)
         assert (outcome, reason.partition(" is ")[2]) == (
             "put_off",
             "left alone for now: the last tries were not let in",
