@@ -93,7 +93,7 @@ def test_one_page_says_what_it_is_and_no_other_verb_takes_it_for_alive(rig: Rig)
     assert "no: this is what the marketplace tells now" in page
     assert rig.refused("instance", "delete", "over", "-y", code=6).endswith("has ended already")
     assert rig.refused("instance", "update", "over", "-m", "9", code=6).endswith("has ended already")
-    assert rig.refused("ssh", "over", "true", code=1) == "over is terminated: there is nothing to log in to"
+    assert rig.refused("ssh", "over", "true", code=255) == "over is terminated: there is nothing to log in to"
     history = rig.ml("history", "over")
     assert history.out.startswith("over (bid_")
     assert history.err == "ml: nothing of this bid is on record: the daemon has not seen it itself\n"
