@@ -1,7 +1,7 @@
 """A price that rises takes hundreds of bids in one poll: every delivery of four kinds of hooks is accounted for.
 
-One target is dead and one is slow. Eight bids of 4 nodes; MITHRILD_STORM=250 is the storm that RELIABILITY.md tells of.
-MITHRILD_STORM says how many bids.
+One target is dead and one is slow. MITHRILD_STORM says how many bids of 4 nodes there are, eight if nothing
+is said; with 250 it is the storm that RELIABILITY.md tells of.
 """
 
 from __future__ import annotations
