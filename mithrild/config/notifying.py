@@ -31,7 +31,7 @@ def apprise() -> ModuleType:
     with warnings.catch_warnings(action="ignore"):  # of what it imports itself
         import apprise as library
 
-        library.plugins.N_MGR.load_modules()  # type: ignore[no-untyped-call]
+        library.plugins.N_MGR.load_modules()  # type: ignore[no-untyped-call]  # this one has no types
     return library
 
 

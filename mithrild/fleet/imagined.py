@@ -124,6 +124,7 @@ def imagine(type: str, cast: Cast, now: datetime, notice: timedelta = NOTICE) ->
             word, ("Available", GONE if word == GONE else word.capitalize())
         )
         return _scene(cast, now, notice, [(cast.cluster, "status", before, after, type)])
+    # mypy does not narrow a text by what it is found in.
     kind: Kind = family if family in ("marketplace", "credentials", "watch") else "hook"  # type: ignore[assignment]
     subject = "example" if kind == "hook" else kind
     project = cast.project if kind in ("watch", "hook") else ""

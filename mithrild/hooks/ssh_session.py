@@ -142,6 +142,7 @@ class Session:
         for kind, key in self._keys.known(hop.name).items():
             with suppress(paramiko.SSHException):  # a kind that only ssh itself knows
                 client.get_host_keys().add(hop.name, kind, paramiko.PKey.from_type_string(kind, b64decode(key)))
+        # Its types ask for a subclass; all that it calls is one method.
         client.set_missing_host_key_policy(_Newcomer(self._keys, self._strict))  # type: ignore[arg-type]
         client.connect(
             hop.name,  # with the port 22, this is the name under which its key is looked for

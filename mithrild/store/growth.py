@@ -62,7 +62,7 @@ def _told(connection: Connection) -> dict[str, int]:
     """Bytes by table, with its indexes, as SQLite counts them."""
     query = f"""SELECT coalesce(owner.tbl_name, stat.name), sum(stat.pgsize)
         FROM {DBSTAT} AS stat LEFT JOIN sqlite_master AS owner ON owner.name = stat.name
-        WHERE stat.aggregate = 1 GROUP BY 1"""  # noqa: S608
+        WHERE stat.aggregate = 1 GROUP BY 1"""  # noqa: S608  # a name of ours
     return dict(connection.exec_driver_sql(query).all())
 
 
@@ -70,7 +70,7 @@ def _weighed(connection: Connection) -> dict[str, int]:
     """The pages in use, shared out by how long the text of each table's newest rows is."""
     names = [name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")]
     weights: dict[str, float] = {}
-    for name in names:
+    for name in names:  # of our own tables and columns: no statement takes those as parameters
         columns = [row[1] for row in connection.exec_driver_sql(f'PRAGMA table_info("{name}")')]
         length = " + ".join(f'coalesce(length(CAST("{column}" AS BLOB)), 0) + 2' for column in columns)
         query = f'SELECT avg(size) FROM (SELECT {length} AS size FROM "{name}" ORDER BY rowid DESC LIMIT {SAMPLE})'  # noqa: S608
