@@ -177,7 +177,9 @@ def _bid_steps(step: _Steps, record: Record[Bid] | None, bid: Bid) -> None:
         before = "Open"
     if before != bid.status:
         type = lifecycle.bid_event(before, bid.status, in_time=step.in_time(bid.fid))
-        step.take("bid", bid, "status", before, bid.status, type, _told_time(before, bid))
+        step.take(
+            "bid", bid, "status", before, bid.status, type, bid.deactivated_at if bid.status == "Terminated" else None
+        )
     if record is None:
         return
     held = record.value
@@ -191,13 +193,6 @@ def _bid_steps(step: _Steps, record: Record[Bid] | None, bid: Bid) -> None:
         step.take("bid", bid, "memory", _text(held.memory_gb), _text(bid.memory_gb), "bid.memory_changed")
     if set(held.volumes) != set(bid.volumes):
         step.take("bid", bid, "volumes", _names(held.volumes), _names(bid.volumes), "bid.volumes_changed")
-
-
-def _told_time(before: str | None, bid: Bid) -> datetime | None:
-    """The times of steps that stand in the bid itself: when it was placed, and when it ended."""
-    if bid.status == "Terminated":
-        return bid.deactivated_at
-    return bid.created_at if before is None and bid.status == "Open" else None
 
 
 def _instance_steps(step: _Steps, record: Record[Instance] | None, instance: Instance) -> None:

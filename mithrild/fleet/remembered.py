@@ -6,7 +6,8 @@ What it has no word for is inferred, and marked so, or is known only as a poll s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from mithrild.fleet.lifecycle import FINAL
@@ -74,22 +75,29 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
     back. Where no instance tells, nothing is inferred.
     """
     steps: list[Told] = []
-    ends = sorted(
-        after.at
-        for one in instances
-        for before, after in itertools.pairwise(one)
-        if before.after == "STATUS_PREEMPTING" and after.after in _STOPS
-    )
+    ends = sorted(end for one in instances for end in _ends_of_notices(one))
     for at, told in enumerate(story):
         steps.append(told)
         if told.after != "Preempting":
             continue
         limit = story[at + 1].at if at + 1 < len(story) else None
-        stopped = next((end for end in ends if end >= told.at and (limit is None or end <= limit)), None)
-        # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice.
-        if stopped is not None and (stopped != limit or story[at + 1].after == "Allocated"):
+        its_end = [end for end in ends if end[0] >= told.at and (limit is None or end[0] <= limit)]
+        if not its_end:
+            continue
+        stopped = its_end[0][0]
+        # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice; unless
+        # one of them says that its notice ran out.
+        if stopped != limit or (stopped, _RAN_OUT) in its_end or story[at + 1].after == "Allocated":
             steps.append(Told("Open", stopped, inferred=True))
     return steps
+
+
+def _ends_of_notices(story: Sequence[Told]) -> Iterator[tuple[datetime, str]]:
+    """When an instance went on from its notice to a stop, and what it was once it had stopped."""
+    for at, (before, after) in enumerate(itertools.pairwise(story)):
+        if before.after == "STATUS_PREEMPTING" and after.after in _STOPS:
+            stopping = after.after == "STATUS_STOPPING" and at + 2 < len(story)
+            yield after.at, story[at + 2].after if stopping else after.after
 
 
 def limit_steps(events: Sequence[BidEvent]) -> list[Told]:
@@ -120,6 +128,7 @@ def table() -> str:
     return "\n".join([*lines, *(f"| nothing: {what} | {how} |" for what, how in UNNAMED.items())])
 
 
+_RAN_OUT = "STATUS_PREEMPTED"
 _STOPS = tuple(
     f"STATUS_{word}" for word in ("STOPPING", "STOPPED", "PREEMPTED", "REPLACED", "TERMINATED", "PAUSED", "ERROR")
 )

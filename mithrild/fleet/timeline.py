@@ -34,6 +34,7 @@ class Row:
     occurred_at: datetime | None = None
     place: datetime | None = None
     baseline: bool = False
+    seen: bool = True  # by a look, and not told by a history
     ahead: timedelta = timedelta(0)  # the marketplace's clock minus ours, as it was when this row was written
 
     @property
@@ -76,59 +77,79 @@ class Alignment:
 def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     """Lays the history of one subject over its rows, in order.
 
-    A step matches a row of the same target status whose window holds its time. Rows whose time is known
-    match that time only, so aligning twice changes nothing. A row stands for one step, and a look shows how
-    things stand at its end: so the last steps are matched first, and of two rows that could stand for a step
-    the later one does. Steps of one moment keep the order in which they were told.
+    A step matches a row of the same target status whose window holds its time. Rows whose time is known match that
+    time only, so aligning twice changes nothing. A row stands for one step, and a look shows how things stand at its
+    end: so the last steps are matched first, and of two rows that could stand for a step the later one does. Where no
+    window tells, what was seen later still stands for a later step than what was seen before it. Steps of one moment
+    keep the order in which they were told.
     """
     if history and history[0].at > history[-1].at:
         history = history[::-1]  # the newest first: of steps with one time stamp the last told came first
     story = sorted(history, key=lambda told: told.at)
     free = sorted(rows, key=lambda row: row.position)
     times: dict[int, datetime] = {}
-    stands: dict[int, int] = {}  # place in the story -> sequence
+    stands: dict[int, Row] = {}  # by the place in the story
 
-    def take(at: int, row: Row | None) -> None:
-        if row is not None:
-            free.remove(row)
-            stands[at] = row.sequence
-            if row.occurred_at is None and not story[at].inferred:
-                times[row.sequence] = story[at].at
+    def take(at: int, row: Row) -> None:
+        free.remove(row)
+        stands[at] = row
+        if row.occurred_at is None and not story[at].inferred:
+            times[row.sequence] = story[at].at
+
+    def in_order(at: int, row: Row) -> bool:
+        others = ((there, one.sequence) for there, one in stands.items() if one.seen and row.seen)
+        return all((there < at) == (sequence < row.sequence) for there, sequence in others)
 
     # What surely belongs together finds itself first, in its order.
     for at, told in enumerate(story):
-        take(at, next((row for row in free if row.occurred_at == told.at and row.after == told.after), None))
+        if (row := next((row for row in free if _is(row, told)), None)) is not None:
+            take(at, row)
     for at in reversed(range(len(story))):
         if at not in stands:
-            # Clocks may be a little off, or the difference between them have been told wrong: a row that holds the
-            # step all the same is to be preferred, but not an earlier step.
-            fitting = [row for row in reversed(free) if _fits(row, story[at], SLACK)]
-            take(at, next((row for row in fitting if _fits(row, story[at], timedelta(0))), next(iter(fitting), None)))
-    limit = len(story)
+            # Clocks may be a little off: a row that holds the step all the same is to be preferred, but not an earlier
+            # step.
+            fitting = [row for row in reversed(free) if _holds(row, story[at], SLACK)]
+            if fitting:
+                take(at, next((row for row in fitting if _holds(row, story[at])), fitting[0]))
+    for at in reversed(range(len(story))):
+        fitting = [row for row in reversed(free) if _holds_by_our_clock(row, story[at]) and in_order(at, row)]
+        if at not in stands and fitting:
+            take(at, fitting[0])
     for row in sorted((row for row in free if row.occurred_at is None), key=lambda row: row.sequence, reverse=True):
         # What was seen has happened. A row that fits no time was measured by a clock that was wrong, or was told so,
         # or its step has not been written yet: it is taken for the last step of its status that no other row stands
         # for, so that this is not told twice. Its time it is not told: it may be another's.
-        found_at = next((at for at in reversed(range(limit)) if at not in stands and _is_near(row, story[at])), None)
+        near = (at for at in reversed(range(len(story))) if at not in stands and _is_near(row, story[at]))
+        found_at = next((at for at in near if in_order(at, row)), None)
         if found_at is not None:
-            stands[found_at] = row.sequence
-            limit = found_at
-    return Alignment(tuple((told, stands.get(at)) for at, told in enumerate(story)), times)
+            stands[found_at] = row
+    sequences = {at: row.sequence for at, row in stands.items()}
+    return Alignment(tuple((told, sequences.get(at)) for at, told in enumerate(story)), times)
 
 
 def _is_near(row: Row, told: Told) -> bool:
     return row.after == told.after and abs(told.at - row.observed_at) <= WRONG_AT_MOST
 
 
-def _fits(row: Row, told: Told, slack: timedelta) -> bool:
+def _is(row: Row, told: Told) -> bool:
+    return row.after == told.after and row.occurred_at == told.at
+
+
+def _holds(row: Row, told: Told, slack: timedelta = timedelta(0)) -> bool:
+    """Whether a step lies in the window of a row, or at its time where that is known."""
     if row.after != told.after:
         return False
     if row.occurred_at is not None:
         return abs(row.occurred_at - told.at) <= slack
-    return any(_holds(row, at, slack) for at in {told.at - row.ahead, told.at})
+    return _is_within(row, told.at - row.ahead, slack)
 
 
-def _holds(row: Row, at: datetime, slack: timedelta) -> bool:
+def _holds_by_our_clock(row: Row, told: Told) -> bool:
+    """The same by clocks whose difference was told wrong."""
+    return row.after == told.after and row.occurred_at is None and _is_within(row, told.at, SLACK)
+
+
+def _is_within(row: Row, at: datetime, slack: timedelta) -> bool:
     """Whether a moment of our clock lies in the window of a row."""
     begun = row.window_start is None or at > row.window_start - slack
     return begun and at <= row.observed_at + slack

@@ -219,6 +219,7 @@ def _row(row: RowMapping) -> Row:
         occurred_at=row["occurred_at"],
         place=row["position"],
         baseline=row["baseline"],
+        seen=row["provenance"] == "observed",
         ahead=timedelta(seconds=row["ahead_seconds"]),
     )
 

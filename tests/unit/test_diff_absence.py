@@ -30,8 +30,7 @@ def test_what_is_there_at_first_sight_is_recorded_and_no_news() -> None:
         ("clust_1", None, "cluster.available", True),
         ("bid_1", "none", "bid.running", True),
     ]
-    # Of these only an open bid tells since when it is what it is.
-    assert {one.subject: one.occurred_at for one in watch.steps if one.occurred_at} == {"bid_2": moment(-3600)}
+    assert not any(one.occurred_at for one in watch.steps), "an open bid may have been allocated since it was placed"
     assert watch.notices.keys() == {"bid_3", "inst_3"}
     assert watch.poll(snapshot(*things, at=5)) == []
     assert watch.poll(snapshot(bid(status="Paused"), at=10)) == ["bid.paused"]

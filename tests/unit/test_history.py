@@ -174,7 +174,9 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
     assert reopened(words, [stopped, stopped]) == [*words, opened]
     assert reopened([*words, Told("Allocated", moment(200))], [reprieved])[-1] == Told("Allocated", moment(200))
     ended = Told("Terminated", moment(400))
-    assert reopened([*words, ended], [stopped]) == [*words, ended], "it took its instances with it"
+    taken = [*stopped[:-1], Told(status("TERMINATED"), moment(400))]
+    assert reopened([*words, ended], [taken]) == [*words, ended], "it took its instances with it"
+    assert reopened([*words, ended], [taken, stopped]) == [*words, opened, ended], "one says that it was preempted"
     assert reopened([*words, again], []) == [*words, again], "where no instance tells, nothing is inferred"
 
 

@@ -183,6 +183,20 @@ def test_a_row_is_not_told_the_time_of_an_earlier_step_though_its_clock_is_a_lit
     assert align(twins, told(("Open", 5), ("Open", 9.5))).times == times([(1, 9.5)]), "each its own where both would do"
 
 
+def test_first_sight_is_not_what_came_after_it_though_the_other_clock_is_behind() -> None:
+    first = replace(row(1, "Allocated", None, 600), baseline=True, ahead=timedelta(minutes=-10))
+    story = told(("Allocated", -20), ("Preempting", 4), ("Allocated", 4))
+    assert align([first], story) == Outcome(times([(1, -20)]), tuple(story[1:]))
+
+
+def test_what_was_seen_last_is_no_earlier_step_than_what_was_seen_before_it() -> None:
+    """No word of the history tells of the return to Open that was seen last. There was an Open before all others."""
+    rows = [row(1, "Allocated", None, 100), row(2, "Open", 100, 2000)]
+    story = told(("Open", 0), ("Allocated", 50), ("Preempting", 1700))
+    assert align(rows, story).missing == (story[0], story[2])
+    assert align(rows[1:], story[:1]) == Outcome(), "where nothing tells, it may be that"
+
+
 def test_nothing_and_nothing() -> None:
     assert align([], []) == Outcome()
     assert align(LIFE, []) == Outcome()
