@@ -27,7 +27,7 @@ from mithrild.api.answers import Parts
 from mithrild.api.feed import Feed
 from mithrild.api.server import build, make_server
 from mithrild.api.socket import BoundSocket, bind
-from mithrild.clock import Clock, SystemClock
+from mithrild.clock import Bearings, Clock, SystemClock
 from mithrild.config import Config, restart_needed
 from mithrild.errors import ConfigError, ForeignAccount, MithrildError
 from mithrild.fleet.event import stamp
@@ -110,7 +110,7 @@ class App:
             raise self._fatal
 
     async def _serve(self, database: Database) -> None:
-        feed = Feed(database)
+        feed, bearings = Feed(database), Bearings(self._clock)
         dispatcher = Dispatcher(
             database,
             lambda: self._config.hooks,
@@ -119,6 +119,7 @@ class App:
             env=self._env,
             keys=lambda: self._keys,
             on_commit=feed.wake,
+            bearings=bearings,
         )
 
         def on_commit() -> None:
@@ -144,6 +145,7 @@ class App:
             database,
             cadence,
             self._clock,
+            bearings=bearings,
             host=socket.gethostname(),
             on_commit=on_commit,
             on_foreign_account=self._give_up,

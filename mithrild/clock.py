@@ -1,11 +1,14 @@
-"""The time, passed in. Tests hand over a clock that they turn by hand."""
+"""The time, passed in: tests hand over a clock that they turn by hand. And how far it can be trusted."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_JUMP = timedelta(seconds=2)  # between the clocks: what adjustments of a healthy machine may come to
 
 
 class Clock(Protocol):
@@ -27,3 +30,27 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def bearing(clock: Clock) -> timedelta:
+    """What the wall shows beside what has passed: it changes when the clock is set, and while the machine sleeps."""
+    return clock.now() - EPOCH - timedelta(seconds=clock.monotonic())
+
+
+class Bearings:
+    """Whether our clock still goes as it did when what the record says of time was last put in its terms.
+
+    They are lost when the clock is set, when the machine sleeps, and with the process: until the marketplace has told
+    its time again, nobody knows how long ago anything was.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._then: timedelta | None = None
+
+    def take(self, then: timedelta) -> None:
+        """The record is in terms of the clock as it went with this bearing."""
+        self._then = then
+
+    def hold(self) -> bool:
+        return self._then is not None and abs(bearing(self._clock) - self._then) <= NO_JUMP

@@ -234,6 +234,7 @@ class Snapshot:
     absent: frozenset[str] = frozenset()  # fids that answered 404 when asked for by name
     deadlines: Mapping[str, datetime] = field(default_factory=dict)  # subject -> end_time, by our clock
     ahead: timedelta = timedelta(0)  # the marketplace's clock minus ours
+    bearing: timedelta | None = None  # of our clock, before anything was asked; None: `ahead` may be from before that
 
 
 @dataclass(frozen=True, slots=True)

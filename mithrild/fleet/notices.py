@@ -85,8 +85,13 @@ def in_our_time(end_time: datetime, ahead: timedelta, now: datetime) -> datetime
     if not clear(ahead):
         return end_time
     shifted = end_time - ahead
-    sane = [LATE <= one - now <= FAR for one in (shifted, end_time)]
+    sane = [makes_sense(one, now) for one in (shifted, end_time)]
     return end_time if sane == [False, True] else shifted
+
+
+def makes_sense(deadline: datetime, now: datetime) -> bool:
+    """Whether a notice that stands now may have this deadline."""
+    return LATE <= deadline - now <= FAR
 
 
 def clear(ahead: timedelta | None) -> timedelta:

@@ -15,7 +15,7 @@ from functools import partial
 
 from loguru import logger
 
-from mithrild.clock import Clock
+from mithrild.clock import Bearings, Clock
 from mithrild.config import Hook
 from mithrild.errors import StoreError
 from mithrild.fleet.schedule import GATHERED
@@ -41,7 +41,8 @@ STORE_AGAIN = 2.0  # seconds between tries to write down what is already done
 
 class Dispatcher:
     """`run` is this process's name in the leases. `wake` is to be called after every commit; `on_commit` is called
-    after ours, when they hold news. `keys` are what no hook's output may show beside the secrets of hooks."""
+    after ours, when they hold news. `keys` are what no hook's output may show beside the secrets of hooks. Without
+    `bearings` our clock is trusted."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Dispatcher:
         env: Mapping[str, str] = os.environ,
         host: str = "",
         keys: Callable[[], Collection[str]] = tuple,
+        bearings: Bearings | None = None,
         on_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self._database, self._hooks, self._clock, self._run = database, hooks, clock, run
@@ -62,6 +64,7 @@ class Dispatcher:
         self._learned: Sequence[Hook] | None = None
         self._disk = Trouble("outbox", clock)
         self._looks = Looks(clock)
+        self._bearings, self._held = bearings, True  # whether anything may wait for our clock to be known
         self._rehearsing: set[Lane] = set()
         self._stopping = asyncio.Event()  # no new starts
         self._ending = False  # the grace is over: what still runs is ended
@@ -101,6 +104,9 @@ class Dispatcher:
             now = self._clock.now()
             lanes = self._looks.take(now)
             try:
+                if self._held and self._is_clock_known():
+                    await asyncio.to_thread(queueing.let_go, self._database, now)
+                    self._held, lanes = False, None
                 async with self._claiming:
                     await self._start_due(now, lanes)
                 due = await asyncio.to_thread(queueing.next_due, self._database, now)
@@ -131,6 +137,11 @@ class Dispatcher:
             self._under_way.stop()
             await asyncio.gather(*running, return_exceptions=True)
         await self._actions.aclose()
+
+    def _is_clock_known(self) -> bool:
+        known = self._bearings is None or self._bearings.hold()
+        self._held |= not known
+        return known
 
     async def _start_due(self, now: datetime, looked_at: set[Lane] | None) -> None:
         """What is due in these lanes, None for all."""
@@ -181,6 +192,7 @@ class Dispatcher:
             gather=lane[1].startswith(GATHERED),
             in_line=hook.mode == "queue",
             rehearsed=rehearsed,
+            sure=self._is_clock_known(),
         )
         admitted = self._circuits.admits(hook.target(lane[1]))
         if admitted == "all":

@@ -7,15 +7,18 @@ is now. Then they can be compared with what it shows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, update
+from sqlalchemy import Connection, RowMapping, select, update
 
+from mithrild.fleet.notices import makes_sense
 from mithrild.fleet.timeline import SLACK
 from mithrild.store import read
-from mithrild.store.tables import ProjectRow, table_of
+from mithrild.store.tables import NoticeRow, ProjectRow, table_of
 
-_projects = table_of(ProjectRow)
+_projects, _notices = table_of(ProjectRow), table_of(NoticeRow)
 MOMENTS = (
     "baseline_at",
     "clusters_baseline_at",
@@ -29,17 +32,49 @@ MOMENTS = (
 )
 
 
-def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> RowMapping:
+def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> Mapping[str, Any]:
     """The row of a project, its moments by our clock as it is now. `ahead`: the marketplace's clock minus ours."""
     row = read.project(connection, project)
-    was = timedelta(seconds=row["ahead_seconds"])
-    if abs(was - ahead) <= SLACK:  # it is measured anew with every answer
-        return row
-    moments = {name: shifted(row[name], was - ahead) for name in MOMENTS if row[name] is not None}
-    connection.execute(
-        update(_projects).where(_projects.c.fid == project).values(ahead_seconds=ahead.total_seconds(), **moments)
-    )
-    return read.project(connection, project)
+    return {**row, **_moments(row, _by(row, ahead))}
+
+
+def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> None:
+    """Has it stand so in the record. With `now`, our clock may have been set, and what stands in every project goes
+    with it, the deadlines of notices too. Without it our clock was not set, and those are as right as they were,
+    whatever the marketplace's answers say."""
+    for row in [read.project(connection, project)] if now is None else read.projects(connection, watched=False):
+        if not (by := _by(row, ahead)):
+            continue
+        put = update(_projects).where(_projects.c.fid == row["fid"])
+        connection.execute(put.values(ahead_seconds=ahead.total_seconds(), **_moments(row, by)))
+        if now is not None:
+            _set_deadlines(connection, row["fid"], by, now)
+
+
+def _by(row: RowMapping, ahead: timedelta) -> timedelta:
+    """How much later its moments are by our clock as it is now. The difference is measured anew with every answer."""
+    by = timedelta(seconds=row["ahead_seconds"]) - ahead
+    return by if abs(by) > SLACK else timedelta(0)
+
+
+def _moments(row: RowMapping, by: timedelta) -> dict[str, datetime]:
+    return {name: shifted(row[name], by) for name in MOMENTS if row[name] is not None}
+
+
+def present_ahead(connection: Connection) -> timedelta:
+    """The marketplace's clock minus ours, as it was last told to any project: there is but one marketplace."""
+    query = select(_projects.c.ahead_seconds).order_by(_projects.c.polled_at.desc().nulls_last()).limit(1)
+    return timedelta(seconds=connection.execute(query).scalar() or 0.0)
+
+
+def _set_deadlines(connection: Connection, project: str, by: timedelta, now: datetime) -> None:
+    """The notices that stand, in terms of a clock that was set. What made sense, and would make none, stays: it may be
+    the marketplace's answer that is wrong."""
+    for subject, notice in read.open_notices(connection, project).items():
+        deadline, opened_at = shifted(notice.deadline, by), shifted(notice.opened_at, by)
+        if makes_sense(deadline, now) or not makes_sense(notice.deadline, now):
+            standing = (_notices.c.subject == subject, _notices.c.ended_at.is_(None))
+            connection.execute(update(_notices).where(*standing).values(deadline=deadline, opened_at=opened_at))
 
 
 def by_theirs(row: RowMapping, moment: datetime) -> datetime:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from mithrild.fleet.matching import too_little
+from mithrild.fleet.notices import CLOCKS_DIFFER
 from mithrild.fleet.routing import HookRule, quiet
 from mithrild.fleet.schedule import GATHERING, LONGEST_RETRY_GAP
 from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, TransitionRow, table_of
@@ -64,8 +65,10 @@ def _query(in_line: bool, urgent: bool, rehearsed: bool) -> Select[Any]:
     now: Any = bindparam("now")
     # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
     # at most, nor what waits for another try, whose gaps are never longer than LONGEST_GAP.
+    tried = select(1).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()  # counted or not
     set_back = or_(
-        mine.c.next_at > bindparam("longest"), and_(mine.c.attempts == 0, mine.c.next_at > bindparam("gathered"))
+        mine.c.next_at > bindparam("longest"),
+        and_(mine.c.next_at > bindparam("gathered"), mine.c.attempts == 0, ~tried),
     )
     # Where an older one may itself be held up (in a line, or since its target is left alone), a notice waits for none
     # that is not a notice too: its time would run out.
@@ -73,6 +76,7 @@ def _query(in_line: bool, urgent: bool, rehearsed: bool) -> Select[Any]:
     earlier = and_(
         other.c.state == "pending",
         other.c.sequence < mine.c.sequence,
+        other.c.next_at.is_not(None),  # it waits for nobody knows how long
         or_(_notices.c.sequence.is_(None), and_(other.c.next_at <= now, held_up)),
     )
     in_the_way = (
@@ -125,24 +129,45 @@ def bodies(connection: Connection, deliveries: Sequence[str]) -> dict[str, str]:
 
 
 def too_late(
-    row: RowMapping, max_age: timedelta | None, rule: HookRule | None, now: datetime
+    row: RowMapping, max_age: timedelta | None, rule: HookRule | None, now: datetime, ahead: timedelta | None
 ) -> tuple[str, str] | None:
-    """The state and the reason of what is not to be tried any more. What a person asked for is tried all the same."""
+    """The state and the reason of what is not to be tried any more. What a person asked for is tried all the same.
+
+    `ahead`: the marketplace's clock minus ours, None where nobody knows it: what seems to be too late then is not tried
+    yet, and stays *pending*.
+    """
     if row["by_hand"]:
         return None
-    return _over(row, max_age, now) or _kept_still(row, rule, now)
+    over = _over(row, max_age, now, ahead)
+    if over is not None and ahead is None:
+        return "pending", "it seems to be too late, and waits until the marketplace has told its time"
+    return over or _kept_still(row, rule, now)
 
 
-def _over(row: RowMapping, max_age: timedelta | None, now: datetime) -> tuple[str, str] | None:
+def _over(row: RowMapping, max_age: timedelta | None, now: datetime, ahead: timedelta | None) -> tuple[str, str] | None:
     deadline = row["deadline"]
     if deadline is not None:
         return ("expired", f"its deadline passed at {deadline:%H:%M:%S} UTC") if now > deadline else None
-    happened = row["window_start"] or row["observed_at"]
-    if row["occurred_at"] is not None:  # by the marketplace's clock
-        happened = row["occurred_at"] - timedelta(seconds=row["ahead_seconds"])
-    if row["last"] is None and max_age is not None and now - happened > max_age:
-        return "skipped", f"older than max_age when its turn came ({int((now - happened).total_seconds())} s)"
+    if row["last"] is not None or max_age is None:
+        return None
+    age = _age(row, now, ahead)
+    if age > max_age:
+        return "skipped", f"older than max_age when its turn came ({int(age.total_seconds())} s)"
+    if ahead is None and age < -CLOCKS_DIFFER:
+        return "pending", "our clock was set back"
     return None
+
+
+def _age(row: RowMapping, now: datetime, ahead: timedelta | None) -> timedelta:
+    """How long ago it happened. Our clock may have been set since, so the marketplace's counts too; but an answer may
+    tell a wrong time, and what is news by our own is not put aside for that, unless it lies in the future."""
+    then = timedelta(seconds=row["ahead_seconds"])
+    happened = row["occurred_at"] or (row["window_start"] or row["observed_at"]) + then  # by the marketplace's clock
+    by_ours: timedelta = now + then - happened
+    if ahead is None:
+        return by_ours
+    by_theirs: timedelta = now + ahead - happened
+    return min(by_ours, by_theirs) if by_ours >= -CLOCKS_DIFFER else by_theirs
 
 
 def _kept_still(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:

@@ -43,6 +43,16 @@ def next_due(database: Database, after: datetime) -> dict[Lane, datetime]:
         return {(hook, action): due for hook, action, due in connection.execute(query)}
 
 
+def let_go(database: Database, now: datetime) -> None:
+    """What waits for our clock to be known is due now."""
+    held = (_deliveries.c.state == "pending", _deliveries.c.next_at.is_(None))
+
+    def work(connection: Connection) -> None:
+        connection.execute(update(_deliveries).where(*held).values(next_at=now, reason=None))
+
+    database.keep(work)
+
+
 def cancel(database: Database, lane: Lane, reason: str, now: datetime) -> int:
     """Ends what is queued in a lane, visibly."""
     hook, action = lane

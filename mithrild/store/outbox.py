@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, RowMapping, bindparam, insert, select, update
 
 from mithrild.fleet.routing import HookRule
+from mithrild.store.cursor import present_ahead
 from mithrild.store.database import Database
 from mithrild.store.due import ALL, bodies, due, too_late
 from mithrild.store.read import chunks
@@ -88,6 +89,7 @@ def claim(
     in_line: bool = False,
     urgent: bool = False,
     rehearsed: bool = False,
+    sure: bool = True,
 ) -> list[Claim]:
     """Takes up to `free` due deliveries of a lane, those with the nearest deadline first: of what really happened, or
     of what is `rehearsed`. Neither makes the other wait.
@@ -96,16 +98,19 @@ def claim(
     time left than its `rule` asks for; *skipped* when it is older than `max_age` before its first try, or falls into
     quiet hours. What a person asked for is tried all the same. With `gather` each takes along what tells the same of
     other nodes of its bid, due or still waiting for just that. With `in_line` deliveries come in the order of their
-    events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for.
+    events, whatever their subject; with `urgent` only those that have a deadline, or that a person asked for. Unless we
+    are `sure` of our clock, what seems to be too late is held until somebody lets it go.
     """
     look = partial(due, lane=lane, now=now, gather=gather, in_line=in_line, urgent=urgent, rehearsed=rehearsed)
 
     def work(connection: Connection) -> list[Claim]:
         taken: list[Claim] = []
+        ahead = present_ahead(connection) if sure else None
         while len(taken) < free:
             wanted = free - len(taken)
             groups = _groups(look(connection, most=ALL)) if gather else [[row] for row in look(connection, most=wanted)]
-            fresh, late = _sorted_out(groups[:wanted], max_age, rule, now)
+            judge = partial(too_late, max_age=max_age, rule=rule, now=now, ahead=ahead)
+            fresh, late = _sorted_out(groups[:wanted], judge)
             _put_aside(connection, late, now)
             taken += _take(connection, fresh, run, now)
             if not late:
@@ -124,13 +129,13 @@ def _groups(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
 
 
 def _sorted_out(
-    groups: Sequence[Sequence[RowMapping]], max_age: timedelta | None, rule: HookRule | None, now: datetime
+    groups: Sequence[Sequence[RowMapping]], judge: Callable[[RowMapping], tuple[str, str] | None]
 ) -> tuple[list[list[RowMapping]], list[tuple[RowMapping, str, str]]]:
     """What is to be tried, and what is too late, with its state and reason."""
     fresh: list[list[RowMapping]] = []
     late: list[tuple[RowMapping, str, str]] = []
     for group in groups:
-        judged = [(row, too_late(row, max_age, rule, now)) for row in group]
+        judged = [(row, judge(row)) for row in group]
         late += [(row, *verdict) for row, verdict in judged if verdict is not None]
         if left := [row for row, verdict in judged if verdict is None]:
             fresh.append(left)
@@ -138,13 +143,17 @@ def _sorted_out(
 
 
 def _put_aside(connection: Connection, late: Sequence[tuple[RowMapping, str, str]], now: datetime) -> None:
-    rows = [{"its_id": row["id"], "state": state, "reason": reason} for row, state, reason in late]
+    rows = [
+        {"its_id": row["id"], "state": state, "reason": reason, "finished_at": None if state == "pending" else now}
+        for row, state, reason in late
+    ]
     if rows:
         its_own = _deliveries.c.id == bindparam("its_id")
         connection.execute(
             update(_deliveries)
             .where(its_own)
-            .values(state=bindparam("state"), reason=bindparam("reason"), finished_at=now, next_at=None),
+            .values({name: bindparam(name) for name in ("state", "reason", "finished_at")})
+            .values(next_at=None),
             rows,
         )
 

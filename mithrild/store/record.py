@@ -47,14 +47,17 @@ def record(
     window: Stamp,
     changed: bool = True,
     pause: timedelta = timedelta.max,
+    lost: bool = False,
 ) -> Recorded:
     """Commits what a poll saw. `window` tells when each subject was last looked at by this process, None if
     it was not: then the project's last whole poll counts. With `changed` False the caller has seen that the
     snapshot is what the record holds: only the poll cursor moves. A complete poll that was begun more than `pause`
-    after the one before it leaves a gap, which is to be looked back at."""
+    after the one before it leaves a gap, which is to be looked back at. `lost`: our clock may
+    have been set since the last commit."""
 
     def work(connection: Connection, seen: Snapshot = seen) -> Recorded:
-        cursor = cursors.in_present_terms(connection, seen.project, seen.ahead)
+        cursors.put_in_present_terms(connection, seen.project, seen.ahead, seen.observed_at if lost else None)
+        cursor = read.project(connection, seen.project)
         fresh, seen = _first_sight(cursor, seen)
         if not changed and not fresh:
             return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause))

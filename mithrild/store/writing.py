@@ -16,6 +16,7 @@ from mithrild.fleet.model import Bid, Cluster, Fleet, Instance, Notice, Thing, T
 from mithrild.fleet.routing import HookRule, Outlook, route
 from mithrild.fleet.schedule import GATHERED, gathering
 from mithrild.store import read, silences
+from mithrild.store.cursor import present_ahead
 from mithrild.store.rows import notice_row, to_row, transition_row
 from mithrild.store.tables import (
     BidRow,
@@ -50,17 +51,19 @@ def write_transitions(
     connection: Connection,
     steps: Sequence[Transition],
     *,
-    ahead: timedelta = timedelta(0),
+    ahead: timedelta | None = None,
     places: Sequence[datetime] = (),
 ) -> list[tuple[int, Transition]]:
     """Numbers the steps and inserts them together. SQLite's own memory of the highest number outlives the rows
     that had it, and nobody else writes meanwhile.
 
-    `ahead`: the marketplace's clock minus ours; positions are by the marketplace's, and a row keeps it, so that its two
-    clocks can be compared for ever. `places` are the positions of steps that are known to lie between others.
+    `ahead`: the marketplace's clock minus ours, None as it was last told; positions are by the marketplace's, and a row
+    keeps it, so that its two clocks can be compared for ever. `places` are the positions of steps that are known to lie
+    between others.
     """
     if not steps:
         return []
+    ahead = present_ahead(connection) if ahead is None else ahead
     written = list(enumerate(steps, start=read.last_sequence(connection) + 1))
     reached = read.last_positions(connection, {step.subject for step in steps})
     rows = []

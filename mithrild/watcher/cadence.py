@@ -19,9 +19,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from loguru import logger
 
-from mithrild.clock import Clock
+from mithrild.clock import NO_JUMP, Clock
 
-JUMP = 2.0  # seconds between the clocks that no adjustment of a healthy machine makes
 WATCH_EVERY = 1.0
 RUN_LIMIT = 300.0  # an attempt that takes longer is given up; the budget may slow a large fleet for minutes
 
@@ -114,7 +113,7 @@ class Cadence:
         while True:
             await self._clock.sleep(WATCH_EVERY)
             now = self._clock.now().timestamp() - self._clock.monotonic()
-            if abs(now - offset) > JUMP:
+            if abs(now - offset) > NO_JUMP.total_seconds():
                 logger.info("the clock jumped by {:+.0f} s: looking at once", now - offset)
                 self.look_at_once()
             offset = now

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from mithrild.clock import Clock
+from mithrild.clock import Clock, bearing
 from mithrild.errors import MithrildError
 from mithrild.fleet import lifecycle
 from mithrild.fleet.diff import Changes, apply, diff
@@ -100,7 +100,7 @@ class Poller:
 
     def _snapshot(self) -> Snapshot:
         now = self._clock.now()
-        return Snapshot(self.project, asked_at=now, observed_at=now)
+        return Snapshot(self.project, asked_at=now, observed_at=now, bearing=bearing(self._clock))
 
     def _observed(self, seen: Snapshot, begun: float) -> Snapshot:
         """Now all of it has been seen; and by then the answers have told what the marketplace's clock shows.
@@ -149,10 +149,10 @@ class Poller:
 
     async def _confirm_now(self, due: list[str]) -> None:
         try:
+            seen, begun = self._snapshot(), self._clock.monotonic()
             told = await self._ask(due, seconds=AFTER_COMMIT)
             if told:
-                seen = self._observed(self._snapshot(), self._clock.monotonic())
-                await self._recorder.record(replace(seen, deadlines=told))
+                await self._recorder.record(self._observed(replace(seen, deadlines=told), begun))
         except MithrildError as error:
             logger.debug("deadlines were not confirmed: {}", error)
 

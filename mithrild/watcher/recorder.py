@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from loguru import logger
 
+from mithrild.clock import Bearings
 from mithrild.fleet import lifecycle
 from mithrild.fleet.event import status_word
 from mithrild.fleet.gaps import Gap
@@ -35,7 +36,8 @@ class Recorder:
 
     Tickets are compared in memory: no answer outlives the process that asked for it, so none needs a row.
     `on_commit` is called, in the event loop, after each commit that added something. `pause` is how long nobody may
-    look without its being a gap; a process begins with one, however short it was.
+    look without its being a gap; a process begins with one, however short it was. With each commit the record is in
+    terms of our clock as it is then: so the `bearings` are taken.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class Recorder:
         rules: Callable[[], Sequence[HookRule]],
         host: str,
         on_commit: Callable[[], None],
+        bearings: Bearings,
         *,
         pause: Callable[[], timedelta] = lambda: timedelta.max,
     ) -> None:
         self._database, self._rules, self._host, self._on_commit = database, rules, host, on_commit
-        self._pause = pause
+        self._bearings, self._pause = bearings, pause
         self._looked: set[str] = set()  # the projects of which this process has seen all at least once
         # fid -> (ticket, when its poll was begun, by the marketplace's clock: ours may be set)
         self._newest: dict[str, tuple[int, datetime]] = {}
@@ -111,7 +114,10 @@ class Recorder:
                 clusters=self._newer(seen.clusters),
             )
             pause = self._pause() if seen.project in self._looked else timedelta(0)
-            added = await asyncio.to_thread(self._commit, seen, self._rules(), changed, pause)
+            lost = not self._bearings.hold()
+            added = await asyncio.to_thread(self._commit, seen, self._rules(), changed, pause, lost)
+            if seen.bearing is not None:
+                self._bearings.take(seen.bearing)
             if seen.complete:
                 self._looked.add(seen.project)
             for group in (seen.bids, seen.instances, seen.clusters):
@@ -123,13 +129,15 @@ class Recorder:
                 self._pruned = max(len(self._newest), 1000)
         for _, step in added.steps:
             _tell(step, _name(step, seen))
-        if added.steps:
+        if added.steps or lost:
             self._on_commit()
         if added.wishes:
             self.on_wish()
         return added
 
-    def _commit(self, seen: Snapshot, rules: Sequence[HookRule], changed: bool, pause: timedelta) -> Recorded:
+    def _commit(
+        self, seen: Snapshot, rules: Sequence[HookRule], changed: bool, pause: timedelta, lost: bool
+    ) -> Recorded:
         def window(fid: str) -> datetime | None:
             return self._newest[fid][1] - seen.ahead if fid in self._newest else None
 
@@ -141,6 +149,7 @@ class Recorder:
             window=window,
             changed=changed,
             pause=pause,
+            lost=lost,
         )
 
     def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:

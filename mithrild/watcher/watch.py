@@ -14,7 +14,7 @@ from datetime import timedelta
 from loguru import logger
 from pydantic import SecretStr
 
-from mithrild.clock import Clock
+from mithrild.clock import Bearings, Clock
 from mithrild.config import Config
 from mithrild.errors import (
     ForeignAccount,
@@ -62,6 +62,7 @@ class Watch:
         cadence: Cadence,
         clock: Clock,
         *,
+        bearings: Bearings,
         host: str,
         on_commit: Callable[[], None],
         on_foreign_account: Callable[[ForeignAccount], None],
@@ -70,7 +71,7 @@ class Watch:
         self._database, self._cadence, self._clock = database, cadence, clock
         self._on_foreign_account = on_foreign_account
         self.health = Health()
-        self.recorder = Recorder(database, self._rules, host, on_commit, pause=self._pause)
+        self.recorder = Recorder(database, self._rules, host, on_commit, bearings, pause=self._pause)
         self._disk = Trouble("record", clock)
         conditions = Conditions(database, config().api_url, self._rules, host, on_commit)
         self._standing = Standing(conditions, cadence, clock, self.health, self._disk)

@@ -19,6 +19,7 @@ from tests.equivalence.truth import real_steps, when
 from tests.equivalence.world import World
 
 ABOUT = timedelta(seconds=10)  # what a poll with second tries takes, and below what nobody tells two clocks apart
+OVERTAKEN = "what came after it was told first"
 NOTICES = ("instance.preempting", "instance.relocating", "bid.preempting")
 
 
@@ -65,10 +66,17 @@ def mistakes(world: World) -> Iterator[str]:
     for stray in runs.keys() - has.keys():
         yield f"ran without a delivery: {stray}"
     for case in cases:
-        yield from (f"{what}: {case}" for what in _judge(case))
+        overtaken = case.reason == OVERTAKEN and any(_came_first(other, case) for other in cases)
+        yield from (f"{what}: {case}" for what in _judge(case, overtaken))
 
 
-def _judge(case: Case) -> Iterator[str]:
+def _came_first(other: Case, case: Case) -> bool:
+    """Whether a hook had been told of something later of the same subject before this was known."""
+    same = (other.hook, other.shown.event["subject"]) == (case.hook, case.shown.event["subject"])
+    return same and other.shown.sequence < case.shown.sequence and other.happened >= case.happened
+
+
+def _judge(case: Case, overtaken: bool) -> Iterator[str]:
     if case.runs > len(case.tries):
         yield "ran more often than it was tried"
     if any(one.left is not None and one.left < timedelta(0) for one in case.tries):
@@ -90,7 +98,7 @@ def _judge(case: Case) -> Iterator[str]:
             yield "skipped, though it was news"
         if case.tries:
             yield "skipped, and it was tried"
-    elif case.over is None or case.over > case.ended + ABOUT:
+    elif not overtaken and (case.over is None or case.over > case.ended + ABOUT):
         yield "put aside, though nothing came after it"
 
 

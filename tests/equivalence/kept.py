@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.equivalence.moves import (
     Asleep,
     Away,
+    Become,
     Cost,
     End,
     Force,
@@ -18,6 +19,7 @@ from tests.equivalence.moves import (
     Watch,
 )
 
+NO_TIME: dict[str, object] = {"notice_seconds": 0}
 KEPT = {
     "what the history tells of one moment stays in the order in which it was told": Script(
         [Watch(1), Force(0, "pause"), Force(0, "allocate"), End(0)]
@@ -63,5 +65,48 @@ KEPT = {
     ),
     "a limit that went away and came back between two looks is found all the same": Script(
         [Watch(2), Limit(1, "$15.00"), Limit(1, "$24.00"), Watch(2)], ahead=3.0
+    ),
+    "a first sight is not what came right after it, though the marketplace's clock is behind": Script(
+        [
+            Force(1, "allocate"),
+            Watch(1),
+            Force(1, "preempt"),
+            Force(1, "allocate"),
+            Asleep(),
+            Force(1, "preempt", NO_TIME),
+        ],
+        ahead=-600.0,
+    ),
+    "what was seen last is no earlier step than what was seen before it": Script(
+        [
+            Force(1, "allocate"),
+            Watch(1),
+            Force(1, "preempt"),
+            Force(1, "allocate"),
+            Away(20.0),
+            Kill(),
+            Asleep(),
+            Force(1, "preempt", NO_TIME),
+            Asleep(),
+        ],
+        ahead=-600.0,
+    ),
+    "a bid that is open at the first sight was not open ever since it was placed": Script(
+        [Trouble("401", "everything", 4), Watch(1), Watch(2)]
+    ),
+    "a bid whose notice ran out at the very moment of its end was open in between": Script(
+        [Watch(1), Asleep(), Force(1, "preempt", NO_TIME), End(1)]
+    ),
+    "what waited when our clock was set ahead is still news": Script(
+        [
+            Away(7200.0),
+            KillAt("after the fetch", 3),
+            Become(10, "STARTING"),
+            KillAt("after the commit", 2),
+            Jump(14400.0),
+        ]
+    ),
+    "whoever was told of a bid's allocation is not told of a change of its limit before that": Script(
+        [KillAt("after the commit", 3), Place("$4.00", 2), Limit(3, "$90.00"), Away(130.0)]
     ),
 }

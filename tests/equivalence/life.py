@@ -102,7 +102,9 @@ class Life:
         self.rig.config = replace(self.rig.config, hooks=hooks_in(folder))
         self.rig.marketplace._transport._draw = random.random  # the script's own chance, so that it repeats itself
         self.clock, self.database = clock, cast(MortalRecord, self.rig.database)
-        self._dispatcher = Dispatcher(self.database, lambda: self.rig.config.hooks, clock, run=f"run_{number}")
+        self._dispatcher = Dispatcher(
+            self.database, lambda: self.rig.config.hooks, clock, run=f"run_{number}", bearings=self.rig.bearings
+        )
         self.rig.on_commit = self._dispatcher.wake
         self._serving: asyncio.Task[None] | None = None
         self._look = look
@@ -172,7 +174,9 @@ class Life:
         self.database.mind_death()
         if self._serving is not None and self._serving.done():
             self._serving.result()
-        due = "state = 'running' or (state = 'pending' and (attempts = 0 or next_at <= :now))"
+        # What has no time at which it is due waits until the marketplace has told its own.
+        untried = "attempts = 0 and next_at is not null"
+        due = f"state = 'running' or (state = 'pending' and ({untried} or next_at <= :now))"
         now = self.clock.now().replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         with self.database.read() as connection:
             return not connection.execute(text(f"select 1 from deliveries where {due} limit 1"), {"now": now}).first()

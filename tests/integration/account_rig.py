@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mithrild.clock import Bearings
 from mithrild.config import Config, load
 from mithrild.errors import StoreError
 from mithrild.marketplace.budget import RequestBudget
@@ -87,7 +88,7 @@ class Rig:
             budget=budget,
             read_timeout=read_timeout,
         )
-        self.cadence = HandCadence(self.clock)
+        self.cadence, self.bearings = HandCadence(self.clock), Bearings(self.clock)
         self.foreign: list[StoreError] = []
         self.watch = Watch(
             lambda: self.config,
@@ -96,6 +97,7 @@ class Rig:
             self.database,
             self.cadence,
             self.clock,
+            bearings=self.bearings,
             host="here",
             on_commit=lambda: self.on_commit(),
             on_foreign_account=self.foreign.append,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mithrild.clock import Bearings
 from mithrild.errors import StoreError, Unreachable
 from mithrild.fleet.event import stamp
 from mithrild.fleet.gaps import Gap
@@ -77,7 +78,7 @@ class Sleeper:
     def restart(self) -> None:
         """Another process on the same record."""
         rig = self.rig
-        rig.recorder = Recorder(rig.database, rig.recorder._rules, "here", rig._tell)
+        rig.recorder = Recorder(rig.database, rig.recorder._rules, "here", rig._tell, Bearings(rig.clock))
         rig.poller = Poller(PROJECT, rig.marketplace, rig.database, rig.recorder, rig.clock, lambda: timedelta(hours=1))
         self.backfill = Backfill(PROJECT, rig.marketplace, rig.budget, rig.database, rig.recorder, rig.clock)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mithrild.clock import Bearings, bearing
 from mithrild.config import Hook
 from mithrild.hooks.survivors import DELIVERY_MARK, survivors
 from mithrild.store.database import Database
@@ -56,6 +57,25 @@ def states(database: Database) -> set[str]:
 
 def starts(log: Path) -> list[list[str]]:
     return [line.split() for line in log.read_text().splitlines()]
+
+
+def test_what_seems_too_old_waits_until_the_marketplace_has_told_its_time(database: Database, tmp_path: Path) -> None:
+    see(database, STARTING, 10)
+    run = a_script(tmp_path / "hook", "exit 0")
+    clock = HandClock(4 * 3600 + 60)  # it was set four hours ahead since
+    bearings = Bearings(clock)
+    held = "it seems to be too late, and waits until the marketplace has told its time"
+
+    async def main() -> None:
+        hook = a_hook(run, max_age=timedelta(minutes=10))
+        async with dispatching(database, hook, clock=clock, bearings=bearings) as dispatcher:
+            await until_it_says(database, "state, reason, attempts", ("pending", held, 0))
+            sql(database, "UPDATE projects SET ahead_seconds = -14400")
+            bearings.take(bearing(clock))
+            dispatcher.wake()
+            await until_it_says(database, "state, reason, attempts", ("done", None, 1))
+
+    asyncio.run(main())
 
 
 def test_exit_75_is_tried_again_under_the_same_id_until_it_is_done(database: Database, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from mithrild.clock import Bearings
 from mithrild.config import load
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace, Tickets
@@ -48,6 +49,7 @@ class Living:
             self.database,
             self.cadence,
             clock,
+            bearings=Bearings(clock),
             host="here",
             on_commit=lambda: None,
             on_foreign_account=lambda error: None,
@@ -130,6 +132,28 @@ def test_a_jump(tmp_path: Path, row: str) -> None:
         with one.database.read() as connection:
             types = [type for _, _, type, _ in read.events(connection, after=0)]
         assert "bid.reprieved" in types
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize("row", JUMPS)
+def test_a_jump_within_a_notice(tmp_path: Path, row: str) -> None:
+    """How long it still has is not changed by what our clock shows."""
+
+    async def story(one: Living) -> None:
+        bid = await one.visitor.running()
+        await until(lambda: one.polls == 1)
+        await one.visitor.force(bid, "preempt")
+        one.cadence.look_at_once("poll")
+        await one.until_step(bid, "Preempting")
+
+        def left() -> timedelta:
+            with one.database.read() as connection:
+                return read.open_notices(connection)[bid].deadline - one.clock.now()
+
+        one.clock.offset = JUMPS[row]
+        assert abs(left()) > timedelta(hours=3)
+        await until(lambda: timedelta(minutes=4) < left() <= NOTICE + timedelta(seconds=10))
 
     play(tmp_path, story)
 

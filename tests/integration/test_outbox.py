@@ -210,7 +210,17 @@ def test_age_is_counted_by_one_clock(database: Database, ahead: float, taken: in
     see(database, 30, inst_1=STARTING)
     told = at(30 + 600.0)  # by the marketplace's clock
     sql(database, "UPDATE transitions SET occurred_at = ?, ahead_seconds = ?", f"{told:%FT%T.%fZ}", ahead)
+    sql(database, "UPDATE projects SET ahead_seconds = ?", ahead)
     assert len(claim(database, 700, max_age=timedelta(seconds=600))) == taken
+
+
+def test_try_that_does_not_count_is_waited_for_all_the_same(database: Database) -> None:
+    see(database, 10, inst_1=STARTING)
+    (one,) = claim(database, 20)
+    put_off = Outcome("pending", "put_off", "left alone", next_at=at(50), counts=False)
+    outbox.settle(database, one, put_off, run="run_1", now=at(20))
+    assert claim(database, 49) == []
+    assert len(claim(database, 50)) == 1
 
 
 def test_age_means_nothing_to_a_notice(database: Database) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mithrild.clock import SystemClock
+from mithrild.clock import Bearings, SystemClock
 from mithrild.fleet.model import Fleet, Project
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace, Tickets
@@ -50,7 +50,7 @@ class Rig:
             address, SecretStr(self.sandbox.key), clock=clock, tickets=Tickets(), budget=self.budget
         )
         self.told = 0  # how often a commit was told of
-        self.recorder = Recorder(self.database, list, "here", self._tell)
+        self.recorder = Recorder(self.database, list, "here", self._tell, Bearings(clock))
         self.poller = Poller(PROJECT, self.marketplace, self.database, self.recorder, clock, lambda: timedelta(hours=1))
 
     def _tell(self) -> None:
