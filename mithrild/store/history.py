@@ -172,13 +172,13 @@ def _subjects(
         present = spelled(bid.value.limit_price)
         subject = replace(mine, aspect="limit_price", present=present, begun=begun, start=limits[0].after)
         rows = _rows(connection, subject)
-        first = _first_before(connection, subject) if rows else present
+        first = _first_before(connection, subject)
         yield replace(subject, first=first and spelled(first)), limits[1:], rows
     if sizes := remembered.memory_steps(told.events):
         present = "" if bid.value.memory_gb is None else str(bid.value.memory_gb)
         subject = replace(mine, aspect="memory", present=present, begun=begun)
         rows = _rows(connection, subject)
-        first = _first_before(connection, subject) if rows else present
+        first = _first_before(connection, subject)
         yield replace(subject, start=first, first=first), sizes, rows
 
 
@@ -201,11 +201,12 @@ def _rows(connection: Connection, subject: Subject) -> list[Row]:
 
 
 def _first_before(connection: Connection, subject: Subject) -> str | None:
+    """What was so before the first row: what is so, where there is none."""
     query = select(_transitions.c.before).where(
         _transitions.c.subject == subject.fid, _transitions.c.aspect == subject.aspect
     )
-    first: str | None = connection.execute(query.order_by(_transitions.c.position).limit(1)).scalar()
-    return first
+    first = connection.execute(query.order_by(_transitions.c.position).limit(1)).one_or_none()
+    return subject.present if first is None else first.before
 
 
 def _row(row: RowMapping) -> Row:

@@ -193,11 +193,6 @@ def _take(connection: Connection, groups: Sequence[Sequence[RowMapping]], run: s
     return [replace(first, together=tuple(others)) for first, *others in in_groups]
 
 
-def settle(database: Database, claim: Claim, outcome: Outcome, *, run: str, now: datetime) -> None:
-    """Records how one try ended: see settle_all."""
-    settle_all(database, [End(claim, outcome, now)], run=run)
-
-
 def settle_all(database: Database, ends: Sequence[End], *, run: str) -> None:
     """Records how tries ended, after their effects, for all that went out together. A notice that ended meanwhile ends
     the waiting too. All of it is kept, or nothing."""

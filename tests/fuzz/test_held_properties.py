@@ -31,6 +31,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
 )
 
 RULES = [a_rule("save", "instance.preempting"), a_rule("log")]
@@ -78,7 +79,7 @@ class Life:
         for ending in endings[: len(self._claims)]:
             again = ending == "retry"
             outcome = Outcome("pending" if again else ending, ending, next_at=at(seconds + 7) if again else None)
-            outbox.settle(self.database, self._claims.pop(0), outcome, run="run", now=at(seconds))
+            settle_one(self.database, self._claims.pop(0), outcome, run="run", now=at(seconds))
         for rule in RULES:
             self._claims += outbox.claim(
                 self.database, (rule.name, "run"), free=2, max_age=timedelta(minutes=1), run="run", now=at(seconds)

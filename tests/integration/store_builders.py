@@ -21,6 +21,7 @@ from mithrild.hooks.dispatcher import Dispatcher
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_projects
 from mithrild.store.migrations.run import upgrade
+from mithrild.store.outbox import Claim, End, Outcome, settle_all
 from mithrild.store.record import Recorded, record
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -162,6 +163,11 @@ def sql(database: Database, statement: str, *values: object) -> list[tuple[Any, 
 
 def deliveries(database: Database, columns: str = "hook, subject, state") -> list[tuple[Any, ...]]:
     return sql(database, f"SELECT {columns} FROM deliveries ORDER BY sequence, hook, action")
+
+
+def settle_one(database: Database, claim: Claim, outcome: Outcome, *, run: str, now: datetime) -> None:
+    """Records how one try ended, as the daemon records many."""
+    settle_all(database, [End(claim, outcome, now)], run=run)
 
 
 class HandClock:

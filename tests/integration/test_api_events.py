@@ -29,6 +29,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -238,7 +239,7 @@ def test_deliveries_are_shown_with_how_they_ended(tmp_path: Path) -> None:
     async def test(api: Api, all_ids: list[str]) -> None:
         (one,) = outbox.claim(api.database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(300))
         failed = Outcome("failed", "failed", reason="exit code 3", exit_code=3, output="oh no")
-        outbox.settle(api.database, one, failed, run="run_1", now=at(310))
+        settle_one(api.database, one, failed, run="run_1", now=at(310))
         answer = await api.get("/deliveries", hook="save", state="failed", output=1)
         assert answer == {
             "deliveries": [
@@ -282,7 +283,7 @@ def test_deliveries_are_shown_with_how_they_ended(tmp_path: Path) -> None:
 def test_output_that_is_no_longer_kept_is_told_from_output_that_never_was(tmp_path: Path) -> None:
     async def test(api: Api, all_ids: list[str]) -> None:
         (one,) = outbox.claim(api.database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(300))
-        outbox.settle(api.database, one, Outcome("done", "done", output="oh no"), run="run_1", now=at(310))
+        settle_one(api.database, one, Outcome("done", "done", output="oh no"), run="run_1", now=at(310))
         limits = api.config.keep.limits()
         assert list(drop_outputs(api.database, limits, at(300) + timedelta(days=31), Dropped()))
         shown = (await api.get("/deliveries", hook="save", output=1))["deliveries"]

@@ -23,6 +23,7 @@ from tests.integration.store_builders import (
     deliveries,
     keep,
     poll,
+    settle_one,
     sql,
 )
 
@@ -74,7 +75,7 @@ def see(api: Api, seconds: float, deadline: float = 600, **status: str) -> str:
 def tried(api: Api, seconds: float, outcome: Outcome, lane: outbox.Lane = ("save", "run")) -> str:
     """The next delivery of a lane has a try that ends like this. Its id."""
     (one,) = outbox.claim(api.database, lane, free=1, max_age=None, run="run_1", now=at(seconds))
-    outbox.settle(api.database, one, outcome, run="run_1", now=at(seconds + 2))
+    settle_one(api.database, one, outcome, run="run_1", now=at(seconds + 2))
     return one.id
 
 

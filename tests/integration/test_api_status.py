@@ -29,6 +29,7 @@ from tests.integration.store_builders import (
     at,
     keep,
     poll,
+    settle_one,
     sql,
 )
 
@@ -48,7 +49,7 @@ def test_status_has_all_its_keys(tmp_path: Path) -> None:
         keep(api.database, poll(0, a_bid(), a_bid("bid_0", "Terminated"), *machines))
         keep(api.database, poll(60, a_bid(), an_instance(status=PREEMPTING), machines[1]), rules)
         (one,) = outbox.claim(api.database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(70))
-        outbox.settle(api.database, one, Outcome("failed", "failed", "exit code 3"), run="run_1", now=at(71))
+        settle_one(api.database, one, Outcome("failed", "failed", "exit code 3"), run="run_1", now=at(71))
         api.clock.turn_to(62)
         api.health.recent.append(api.clock.monotonic())
         answer = await api.get("/status")

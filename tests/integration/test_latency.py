@@ -25,6 +25,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -92,7 +93,7 @@ def test_the_first_try_of_a_hook_is_timed_and_what_was_left_of_its_notice(tmp_pa
         keep(database, poll(60, a_bid(), an_instance(status=PREEMPTING), deadlines={"inst_1": at(300)}), rules)
         assert figures(database).hooks is None
         (one,) = outbox.claim(database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(70))
-        outbox.settle(database, one, outbox.Outcome("pending", "retry", next_at=at(75)), run="run_1", now=at(71))
+        settle_one(database, one, outbox.Outcome("pending", "retry", next_at=at(75)), run="run_1", now=at(71))
         outbox.claim(database, ("save", "run"), free=1, max_age=None, run="run_1", now=at(80))
         told = figures(database)
         assert rounded(told.hooks) == Spread(1, 9, 9, 9)  # seen at 61, begun at 70; no second try

@@ -27,6 +27,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -61,12 +62,12 @@ def subjects(database: Database, claims: list[Claim]) -> list[str]:
 
 
 def settle(database: Database, one: Claim, seconds: float, state: str = "done", **rest: Any) -> None:
-    outbox.settle(database, one, Outcome(state, state, **rest), run="run_1", now=at(seconds))
+    settle_one(database, one, Outcome(state, state, **rest), run="run_1", now=at(seconds))
 
 
 def again(database: Database, one: Claim, seconds: float, next_at: float) -> None:
     outcome = Outcome("pending", "retry", reason="asked for it", exit_code=75, next_at=at(next_at))
-    outbox.settle(database, one, outcome, run="run_1", now=at(seconds))
+    settle_one(database, one, outcome, run="run_1", now=at(seconds))
 
 
 def test_claims_come_in_the_order_in_which_things_were_learned(database: Database) -> None:
@@ -218,7 +219,7 @@ def test_try_that_does_not_count_is_waited_for_all_the_same(database: Database) 
     see(database, 10, inst_1=STARTING)
     (one,) = claim(database, 20)
     put_off = Outcome("pending", "put_off", "left alone", next_at=at(50), counts=False)
-    outbox.settle(database, one, put_off, run="run_1", now=at(20))
+    settle_one(database, one, put_off, run="run_1", now=at(20))
     assert claim(database, 49) == []
     assert len(claim(database, 50)) == 1
 

@@ -22,6 +22,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -45,7 +46,7 @@ def take(database: Database, seconds: float, hook: str = "one", run: str = "run_
 
 def settle(database: Database, one: Claim, seconds: float, state: str, outcome: str, **rest: Any) -> None:
     run = rest.pop("run", "run_1")
-    outbox.settle(database, one, Outcome(state, outcome, **rest), run=run, now=at(seconds))
+    settle_one(database, one, Outcome(state, outcome, **rest), run=run, now=at(seconds))
 
 
 def held(database: Database, columns: str, hook: str = "one") -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -113,7 +114,7 @@ def test_nobody_overtakes_its_own_past(database: Database) -> None:
     see(database, 21, inst_1=PREEMPTING, inst_2=PREEMPTING)
     (newer,) = claim(database, 30)
     assert groups(database, [newer]) == [["inst_1"]]
-    outbox.settle(database, older, Outcome("done", "done"), run="run_1", now=at(31))
+    settle_one(database, older, Outcome("done", "done"), run="run_1", now=at(31))
     assert groups(database, claim(database, 31)) == [["inst_2"]]
 
 
@@ -129,7 +130,7 @@ def test_they_end_together_but_for_what_is_over(database: Database) -> None:
     (one,) = claim(database, 20)
     see(database, 25, inst_2=RUNNING)
     again = Outcome("pending", "retry", "it did not answer", next_at=at(40))
-    outbox.settle(database, one, again, run="run_1", now=at(30))
+    settle_one(database, one, again, run="run_1", now=at(30))
     assert states(database, "subject, state, reason, attempts")[:2] == [
         ("inst_1", "pending", "it did not answer", 1),
         ("inst_2", "superseded", "the notice is over: reprieved", 1),

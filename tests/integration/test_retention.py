@@ -35,6 +35,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -77,7 +78,7 @@ def finish(database: Database) -> None:
     """Every delivery that waits is tried, and done."""
     while claims := outbox.claim(database, ("log", "run"), free=50, max_age=None, run="run_1", now=at(0)):
         for one in claims:
-            outbox.settle(database, one, Outcome("done", "done", exit_code=0, output="well"), run="run_1", now=at(0))
+            settle_one(database, one, Outcome("done", "done", exit_code=0, output="well"), run="run_1", now=at(0))
 
 
 def looked_back(database: Database) -> None:
@@ -358,7 +359,7 @@ def print_output(database: Database, days: float, text: str) -> None:
     see(database, days, an_instance(status=RUNNING if status == STARTING else STARTING))
     moment = days_ago(days) + timedelta(seconds=1)
     (one,) = outbox.claim(database, ("log", "run"), free=1, max_age=None, run="run_1", now=moment)
-    outbox.settle(database, one, Outcome("done", "done", exit_code=0, output=text), run="run_1", now=moment)
+    settle_one(database, one, Outcome("done", "done", exit_code=0, output=text), run="run_1", now=moment)
 
 
 def test_what_hooks_printed_goes_by_age_and_then_by_size_and_the_attempt_stays(database: Database) -> None:

@@ -41,6 +41,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
     until,
 )
@@ -100,7 +101,7 @@ def claim(database: Database, hook: str = "save") -> list[Claim]:
 
 def settle(database: Database, claims: list[Claim]) -> None:
     for one in claims:
-        outbox.settle(database, one, Outcome("done", "done", output="x" * 9000), run="run", now=at(30))
+        settle_one(database, one, Outcome("done", "done", output="x" * 9000), run="run", now=at(30))
 
 
 def history(database: Database) -> None:

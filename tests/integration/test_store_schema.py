@@ -21,7 +21,18 @@ from mithrild.store.database import Database
 from mithrild.store.inventory import keep_projects
 from mithrild.store.outbox import Outcome
 from mithrild.store.tables import DisabledActionRow, Meta, SilenceRow
-from tests.integration.store_builders import PROJECT, a_bid, a_rule, an_instance, at, keep, opened, poll, sql
+from tests.integration.store_builders import (
+    PROJECT,
+    a_bid,
+    a_rule,
+    an_instance,
+    at,
+    keep,
+    opened,
+    poll,
+    settle_one,
+    sql,
+)
 
 
 def layout(path: Path) -> dict[str, Any]:
@@ -175,7 +186,7 @@ def test_record_of_the_first_layout_is_brought_up_to_date_and_loses_nothing(tmp_
         keep(database, poll(0, a_bid(), an_instance()))
         keep(database, poll(1, a_bid(status="Preempting"), an_instance(status="STATUS_PREEMPTING")), [a_rule()])
         (one, *_) = outbox.claim(database, ("all", "run"), free=1, max_age=None, run="run_1", now=at(2))
-        outbox.settle(database, one, Outcome("done", "done", output="é"), run="run_1", now=at(3))
+        settle_one(database, one, Outcome("done", "done", output="é"), run="run_1", now=at(3))
     go_back_to_the_first_layout(tmp_path / "mithrild.db")
     before = _all_rows(tmp_path / "mithrild.db")
     with closing(Database(tmp_path / "mithrild.db")):

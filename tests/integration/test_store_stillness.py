@@ -27,6 +27,7 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
@@ -102,7 +103,7 @@ def test_first_that_ran_leaves_no_turn_to_its_siblings(tmp_path: Path) -> None:
         see(database, 10, [FIRST], inst_1=PREEMPTING, inst_2=PREEMPTING)
         (one,) = outbox.claim(database, ("save", "run"), free=9, max_age=None, run="run_1", now=at(11))
         again = outbox.Outcome("pending", "interrupted", next_at=at(12), counts=False)
-        outbox.settle(database, one, again, run="run_1", now=at(12))
+        settle_one(database, one, again, run="run_1", now=at(12))
         see(database, 20, [FIRST], inst_1="STATUS_TERMINATED", inst_2=PREEMPTING)
         assert told(database, "instance.preempting") == [("inst_1", "superseded"), ("inst_2", "skipped")]
 
