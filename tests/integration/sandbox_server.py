@@ -93,8 +93,9 @@ def visit(
     async def main() -> None:
         sandbox = build(speed=speed, seed=7, market=market, demo=demo, ssh=ssh, wall=wall)
         headers = {"Authorization": f"Bearer {sandbox.key}"}
-        # No TLS here, so no certificates are read: that would take longer than most of the stories.
-        transport = httpx.AsyncHTTPTransport(verify=False)
+        # No TLS here, so no certificates are read: that would take longer than most of the stories. The server hangs up
+        # on a visitor who was silent for 5 s: he must not put a question on a connection that is about to go.
+        transport = httpx.AsyncHTTPTransport(verify=False, limits=httpx.Limits(keepalive_expiry=2.0))
         async with (
             running(sandbox) as url,
             httpx.AsyncClient(base_url=url, headers=headers, timeout=CAP, transport=transport) as http,
