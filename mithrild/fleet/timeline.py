@@ -150,6 +150,8 @@ def _holds_by_our_clock(row: Row, told: Told) -> bool:
 
 
 def _is_within(row: Row, at: datetime, slack: timedelta) -> bool:
-    """Whether a moment of our clock lies in the window of a row."""
-    begun = row.window_start is None or at > row.window_start - slack
+    """Whether a moment of our clock lies in the window of a row. One that begins after its end was put in terms of a
+    clock that somebody told wrong: when it began is not known."""
+    start = row.window_start
+    begun = start is None or start > row.observed_at or at > start - slack
     return begun and at <= row.observed_at + slack

@@ -109,4 +109,7 @@ KEPT = {
     "whoever was told of a bid's allocation is not told of a change of its limit before that": Script(
         [KillAt("after the commit", 3), Place("$4.00", 2), Limit(3, "$90.00"), Away(130.0)]
     ),
+    "a step is told its time though the marketplace's answers bear a wrong date": Script(
+        [Watch(1), Trouble("behind", "everything", None), Away(400.0), Watch(1)]
+    ),
 }

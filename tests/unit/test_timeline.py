@@ -197,6 +197,12 @@ def test_what_was_seen_last_is_no_earlier_step_than_what_was_seen_before_it() ->
     assert align(rows[1:], story[:1]) == Outcome(), "where nothing tells, it may be that"
 
 
+def test_window_that_begins_after_its_end_says_when_it_ended() -> None:
+    wrong = replace(row(1, "Allocated", 7200, 500), ahead=timedelta(hours=-2))
+    assert align([wrong], told(("Allocated", 15), ("Open", 400))).times == times([(1, 15)])
+    assert align([wrong], told(("Allocated", 502))).times == {}
+
+
 def test_nothing_and_nothing() -> None:
     assert align([], []) == Outcome()
     assert align(LIFE, []) == Outcome()
