@@ -96,6 +96,10 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
         if row.occurred_at is None and not story[at].inferred:
             times[row.sequence] = story[at].at
 
+    def is_passed(at: int, row: Row, ahead: timedelta) -> bool:
+        """Whether a first sight would not have shown this step any more, but the next."""
+        return row.baseline and at + 1 < len(story) and story[at + 1].at <= row.observed_at + ahead - SLACK
+
     def in_order(at: int, row: Row) -> bool:
         others = ((there, one.sequence) for there, one in stands.items() if one.seen and row.seen)
         return all((there < at) == (sequence < row.sequence) for there, sequence in others)
@@ -108,11 +112,14 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
         if at not in stands:
             # Clocks may be a little off: a row that holds the step all the same is to be preferred, but not an earlier
             # step.
-            fitting = [row for row in reversed(free) if _holds(row, story[at], SLACK)]
+            fitting = [
+                row for row in reversed(free) if _holds(row, story[at], SLACK) and not is_passed(at, row, row.ahead)
+            ]
             if fitting:
                 take(at, next((row for row in fitting if _holds(row, story[at])), fitting[0]))
     for at in reversed(range(len(story))):
         fitting = [row for row in reversed(free) if _holds_by_our_clock(row, story[at]) and in_order(at, row)]
+        fitting = [row for row in fitting if not is_passed(at, row, timedelta(0))]
         if at not in stands and fitting:
             take(at, fitting[0])
     for row in sorted((row for row in free if row.occurred_at is None), key=lambda row: row.sequence, reverse=True):
@@ -120,7 +127,8 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
         # or its step has not been written yet: it is taken for the last step of its status that no other row stands
         # for, so that this is not told twice. Its time it is not told: it may be another's.
         near = (at for at in reversed(range(len(story))) if at not in stands and _is_near(row, story[at]))
-        found_at = next((at for at in near if in_order(at, row)), None)
+        latest = min(row.ahead, timedelta(0))
+        found_at = next((at for at in near if in_order(at, row) and not is_passed(at, row, latest)), None)
         if found_at is not None:
             stands[found_at] = row
     sequences = {at: row.sequence for at, row in stands.items()}

@@ -189,6 +189,15 @@ def test_first_sight_is_not_what_came_after_it_though_the_other_clock_is_behind(
     assert align([first], story) == Outcome(times([(1, -20)]), tuple(story[1:]))
 
 
+def test_first_sight_is_no_step_that_others_had_followed_by_then() -> None:
+    """No word tells of a return to Open. It is not the Open of when the bid was placed."""
+    first = replace(row(1, "Open", None, 600), baseline=True)
+    story = told(("Open", 0), ("Allocated", 50), ("Preempting", 200))
+    assert align([first], story) == Outcome({}, tuple(story))
+    assert align([first], [*story, *told(("Open", 500), ("Allocated", 700))]).times == times([(1, 500)])
+    assert align([first], told(("Open", 0), ("Allocated", 601))).times == times([(1, 0)])
+
+
 def test_what_was_seen_last_is_no_earlier_step_than_what_was_seen_before_it() -> None:
     """No word of the history tells of the return to Open that was seen last. There was an Open before all others."""
     rows = [row(1, "Allocated", None, 100), row(2, "Open", 100, 2000)]
