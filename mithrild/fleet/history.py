@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mithrild.fleet import lifecycle
+from mithrild.fleet.alignment import align
 from mithrild.fleet.model import Kind, Transition
 from mithrild.fleet.notices import CLOCKS_DIFFER, NOTICE
-from mithrild.fleet.timeline import SLACK, Row, Told, align
+from mithrild.fleet.timeline import SLACK, Row, Told
 
 _TICK = timedelta(microseconds=1)
 

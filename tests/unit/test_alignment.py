@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mithrild.fleet import timeline
+from mithrild.fleet import alignment
 from mithrild.fleet.timeline import Row, Told
 from tests.unit.fleet_builders import moment
 
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
 
 def align(rows: Sequence[Row], story: Sequence[Told]) -> Outcome:
-    aligned = timeline.align(rows, story)
+    aligned = alignment.align(rows, story)
     return Outcome(aligned.times, aligned.missing)
 
 
