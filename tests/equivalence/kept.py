@@ -6,6 +6,7 @@ from tests.equivalence.moves import (
     Asleep,
     Away,
     Become,
+    Calm,
     Cost,
     End,
     Force,
@@ -111,5 +112,28 @@ KEPT = {
     ),
     "a step is told its time though the marketplace's answers bear a wrong date": Script(
         [Watch(1), Trouble("behind", "everything", None), Away(400.0), Watch(1)]
+    ),
+    "a first sight is no step that others had followed by then": Script(
+        [
+            Trouble("503", "projects", None),
+            Watch(1),
+            Limit(4, "$15.00"),
+            Place("$4.00", 2),
+            Calm(),
+            Place("$30.00", 2),
+            Away(32400.0),
+            KillAt("after the fetch", 2),
+            Place("$4.00", 2),
+            Jump(14400.0),
+            Kill(),
+            Jump(14400.0),
+            Become(11, "SCHEDULED"),
+            Watch(4),
+            KillAt("after the commit", 2),
+            Trouble("truncate", "members", 7),
+            Away(1.0),
+            KillAt("after the fetch", 2),
+        ],
+        ahead=3.0,
     ),
 }
