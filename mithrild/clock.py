@@ -52,5 +52,7 @@ class Bearings:
         """The record is in terms of the clock as it went with this bearing."""
         self._then = then
 
-    def hold(self) -> bool:
-        return self._then is not None and abs(bearing(self._clock) - self._then) <= NO_JUMP
+    def hold(self, at: timedelta | None = None) -> bool:
+        """Whether our clock goes as it did, or went so at another bearing."""
+        at = bearing(self._clock) if at is None else at
+        return self._then is not None and abs(at - self._then) <= NO_JUMP

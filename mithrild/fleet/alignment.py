@@ -105,8 +105,11 @@ class _Laid:
             self._times[row.sequence] = self._story[at].at
 
     def _is_passed(self, at: int, row: Row, ahead: timedelta) -> bool:
-        """Whether a first sight would not have shown this step any more, but the next."""
-        after = self._story[at + 1 : at + 2]
+        """Whether a first sight would not have shown this step any more, but the next. It takes a while: what a later
+        look saw for the first time had not been there when it was listed."""
+        after, seen_then = self._story[at + 1 : at + 2], self._stands.get(at + 1)
+        if seen_then is not None and seen_then.seen and seen_then.sequence > row.sequence:
+            return False
         return row.baseline and any(told.at <= row.observed_at + ahead - SLACK for told in after)
 
     def _is_in_order(self, at: int, row: Row) -> bool:

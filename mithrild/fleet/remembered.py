@@ -96,8 +96,8 @@ def _ends_of_notices(story: Sequence[Told]) -> Iterator[tuple[datetime, str]]:
     """When an instance went on from its notice to a stop, and what it was once it had stopped."""
     for at, (before, after) in enumerate(itertools.pairwise(story)):
         if before.after == "STATUS_PREEMPTING" and after.after in _STOPS:
-            stopping = after.after == "STATUS_STOPPING" and at + 2 < len(story)
-            yield after.at, story[at + 2].after if stopping else after.after
+            stopped = itertools.dropwhile(lambda step: step.after in _ON_THE_WAY, story[at + 1 :])
+            yield after.at, next(stopped, after).after
 
 
 def limit_steps(events: Sequence[BidEvent]) -> list[Told]:
@@ -129,6 +129,7 @@ def table() -> str:
 
 
 _RAN_OUT = "STATUS_PREEMPTED"
+_ON_THE_WAY = ("STATUS_STOPPING", "STATUS_STOPPED")
 _STOPS = tuple(
     f"STATUS_{word}" for word in ("STOPPING", "STOPPED", "PREEMPTED", "REPLACED", "TERMINATED", "PAUSED", "ERROR")
 )

@@ -10,12 +10,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from loguru import logger
 
-from mithrild.clock import Bearings, Clock
+from mithrild.clock import NO_JUMP, Bearings, Clock, bearing
 from mithrild.config import Hook
 from mithrild.errors import StoreError
 from mithrild.fleet.schedule import GATHERED
@@ -32,6 +33,7 @@ from mithrild.logs import Trouble
 from mithrild.store import lanes as queueing
 from mithrild.store import leases, outbox, rehearsals, switches
 from mithrild.store.database import Database
+from mithrild.store.due import UNSURE
 from mithrild.store.news import Press, Write
 from mithrild.store.outbox import Claim, End, Lane, Outcome
 
@@ -169,8 +171,9 @@ class Dispatcher:
         if hook.mode == "restart":
             for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
                 self._under_way.overtake(places, id, why)
+        then = bearing(self._clock)
         for claim in await self._claim(hook, lane, now, rehearsed=rehearsed):
-            deliver, look = partial(self._deliver, hook, claim), partial(self._looks.at, lane)
+            deliver, look = partial(self._deliver, hook, claim, then), partial(self._looks.at, lane)
             self._under_way.begin(places, claim.id, deliver, look, claim.rehearsal)
         if hook.mode == "single" and self._under_way.count(places):
             await asyncio.to_thread(queueing.drop_new, self._database, lane, now, rehearsed=rehearsed)
@@ -223,14 +226,14 @@ class Dispatcher:
             await asyncio.to_thread(queueing.cancel, self._database, lane, why, now)
         return set(ended)
 
-    async def _deliver(self, hook: Hook, claim: Claim, one: Try) -> None:
+    async def _deliver(self, hook: Hook, claim: Claim, then: timedelta, one: Try) -> None:
         if self._stopping.is_set():
             why = "not started: the daemon is stopping"
             now = self._clock.now()
             await self._settle(claim, Outcome("pending", "interrupted", why, next_at=now, counts=False))
             return
         try:
-            await self._try(hook, claim, one)
+            await self._try(hook, claim, then, one)
         except Exception as error:
             # A fault of ours (or of the machine: no descriptor is left) must not leave the delivery claimed for
             # ever, and with it everything that waits behind it.
@@ -239,7 +242,8 @@ class Dispatcher:
             logger.opt(exception=said).error("{} failed; please report this", label(hook, claim))
             await self._settle(claim, Outcome(state="failed", outcome="failed", reason=reason))
 
-    async def _try(self, hook: Hook, claim: Claim, one: Try) -> None:
+    async def _try(self, hook: Hook, claim: Claim, then: timedelta, one: Try) -> None:
+        """`then`: the bearing of our clock when this was claimed."""
         job = Job(hook, claim, one.stop)
         event = f"{job.event['type']} ({job.event['id']})"
         logger.debug("{} starts for {}, try {}", label(hook, claim), event, claim.number)
@@ -249,6 +253,9 @@ class Dispatcher:
             self.wake()  # other lanes may have the same target
         result = scrubbed(result, self._secrets)
         outcome = judge(hook, claim, result, now, one.overtaken)
+        if outcome.state == "expired" and abs(bearing(self._clock) - then) > NO_JUMP:
+            # The deadline of the claim is by a clock that was set meanwhile.
+            outcome, self._held = replace(outcome, state="pending", reason=UNSURE), True
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
         log("{} for {}: {}{}", label(hook, claim), event, outcome.state, summary(outcome))
         press = Press(self._database, self._host, [one.rule() for one in self._hooks()], now)

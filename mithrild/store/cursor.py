@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
-from mithrild.fleet.notices import makes_sense
+from mithrild.fleet.notices import CLOCKS_DIFFER, makes_sense
 from mithrild.fleet.timeline import SLACK
 from mithrild.store import read
-from mithrild.store.tables import NoticeRow, ProjectRow, table_of
+from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
 
-_projects, _notices = table_of(ProjectRow), table_of(NoticeRow)
+_projects, _notices, _deliveries = table_of(ProjectRow), table_of(NoticeRow), table_of(DeliveryRow)
 MOMENTS = (
     "baseline_at",
     "clusters_baseline_at",
@@ -42,7 +42,10 @@ def put_in_present_terms(connection: Connection, project: str, ahead: timedelta,
     """Has it stand so in the record. With `now`, our clock may have been set, and what stands in every project goes
     with it, the deadlines of notices too. Without it our clock was not set, and those are as right as they were,
     whatever the marketplace's answers say."""
-    for row in [read.project(connection, project)] if now is None else read.projects(connection, watched=False):
+    rows = [read.project(connection, project)] if now is None else read.projects(connection, watched=False)
+    if now is not None:
+        _set_tries(connection, next((_by(row, ahead) for row in rows if row["fid"] == project), timedelta(0)), now)
+    for row in rows:
         if not (by := _by(row, ahead)):
             continue
         put = update(_projects).where(_projects.c.fid == row["fid"])
@@ -69,12 +72,25 @@ def present_ahead(connection: Connection) -> timedelta:
 
 def _set_deadlines(connection: Connection, project: str, by: timedelta, now: datetime) -> None:
     """The notices that stand, in terms of a clock that was set. What made sense, and would make none, stays: it may be
-    the marketplace's answer that is wrong."""
+    the marketplace's answer that is wrong. Of a first answer that is slow to come nobody can tell a few seconds."""
+    if abs(by) <= CLOCKS_DIFFER:
+        return
     for subject, notice in read.open_notices(connection, project).items():
         deadline, opened_at = shifted(notice.deadline, by), shifted(notice.opened_at, by)
         if makes_sense(deadline, now) or not makes_sense(notice.deadline, now):
             standing = (_notices.c.subject == subject, _notices.c.ended_at.is_(None))
             connection.execute(update(_notices).where(*standing).values(deadline=deadline, opened_at=opened_at))
+
+
+def _set_tries(connection: Connection, by: timedelta, now: datetime) -> None:
+    """What waits for its next try, in terms of a clock that was set back. One that was set ahead makes nothing wait."""
+    if by >= timedelta(0):
+        return
+    waiting = (_deliveries.c.state == "pending", _deliveries.c.next_at > now)
+    rows = connection.execute(select(_deliveries.c.id, _deliveries.c.next_at).where(*waiting))
+    due = [{"its_id": id, "next_at": shifted(next_at, by)} for id, next_at in rows]
+    if due:
+        connection.execute(update(_deliveries).where(_deliveries.c.id == bindparam("its_id")), due)
 
 
 def by_theirs(row: RowMapping, moment: datetime) -> datetime:

@@ -35,6 +35,7 @@ from mithrild.store.tables import AttemptRow, DeliveryRow, EventRow, NoticeRow, 
 LONGEST_GAP = timedelta(seconds=LONGEST_RETRY_GAP)
 GATHERED_WITHIN = timedelta(seconds=GATHERING)
 ALL = -1
+UNSURE = "it seems to be too late, and waits until the marketplace has told its time"
 
 _deliveries, _attempts, _notices = table_of(DeliveryRow), table_of(AttemptRow), table_of(NoticeRow)
 _events, _transitions = table_of(EventRow), table_of(TransitionRow)
@@ -65,10 +66,12 @@ def _query(in_line: bool, urgent: bool, rehearsed: bool) -> Select[Any]:
     now: Any = bindparam("now")
     # A clock that was set back must hold up nothing: neither what was never tried, which waits for others of its kind
     # at most, nor what waits for another try, whose gaps are never longer than LONGEST_GAP.
-    tried = select(1).where(_attempts.c.delivery == mine.c.id).correlate(mine).exists()  # counted or not
+    # No notice is tried again after its deadline.
+    put_off = select(1).where(_attempts.c.delivery == mine.c.id, _attempts.c.outcome == "put_off").correlate(mine)
     set_back = or_(
         mine.c.next_at > bindparam("longest"),
-        and_(mine.c.next_at > bindparam("gathered"), mine.c.attempts == 0, ~tried),
+        and_(mine.c.next_at > bindparam("gathered"), mine.c.attempts == 0, ~put_off.exists()),
+        mine.c.next_at > _notices.c.deadline,
     )
     # Where an older one may itself be held up (in a line, or since its target is left alone), a notice waits for none
     # that is not a notice too: its time would run out.
@@ -138,10 +141,10 @@ def too_late(
     """
     if row["by_hand"]:
         return None
-    over = _over(row, max_age, now, ahead)
-    if over is not None and ahead is None:
-        return "pending", "it seems to be too late, and waits until the marketplace has told its time"
-    return over or _kept_still(row, rule, now)
+    late = _over(row, max_age, now, ahead) or _too_little_left(row, rule, now)
+    if late is not None and ahead is None:
+        return "pending", UNSURE
+    return late or _kept_quiet(row, rule, now)
 
 
 def _over(row: RowMapping, max_age: timedelta | None, now: datetime, ahead: timedelta | None) -> tuple[str, str] | None:
@@ -170,12 +173,12 @@ def _age(row: RowMapping, now: datetime, ahead: timedelta | None) -> timedelta:
     return min(by_ours, by_theirs) if by_ours >= -CLOCKS_DIFFER else by_theirs
 
 
-def _kept_still(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:
-    if rule is None:
-        return None
+def _too_little_left(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:
     left = None if row["deadline"] is None else row["deadline"] - now
-    if (reason := too_little(rule.match, left)) is not None:
-        return "expired", reason
-    if (reason := quiet(rule, row["action"], now)) is not None:
-        return "skipped", reason
-    return None
+    reason = None if rule is None else too_little(rule.match, left)
+    return None if reason is None else ("expired", reason)
+
+
+def _kept_quiet(row: RowMapping, rule: HookRule | None, now: datetime) -> tuple[str, str] | None:
+    reason = None if rule is None else quiet(rule, row["action"], now)
+    return None if reason is None else ("skipped", reason)

@@ -92,7 +92,11 @@ def write_history(
         steps.sort(key=lambda entry: entry[1])
         places = [place for _, place in steps]
         written = write_transitions(connection, [step for step, _ in steps], ahead=told.ahead, places=places)
-        deliveries = tell_late(connection, database.id, host, rules, written, told.instance_steps, now, told.ahead)
+        # Notices stand in the terms in which the project does, until a poll puts all of it into others.
+        terms = timedelta(seconds=cursor["ahead_seconds"])
+        deliveries = tell_late(
+            connection, database.id, host, rules, written, told.instance_steps, now, told.ahead, terms
+        )
         if more:
             wishes.want(connection, told.bid)
         else:

@@ -35,14 +35,16 @@ def tell_late(
     instances: Iterable[str],
     now: datetime,
     ahead: timedelta,
+    terms: timedelta,
 ) -> int:
-    """The events of these steps of one bid and its `instances`, and their deliveries. Returns how many there are."""
+    """The events of these steps of one bid and its `instances`, and their deliveries. Returns how many there are.
+    `ahead` is the marketplace's clock minus ours, and `terms` what it was when the notices that stand were written."""
     if not written:
         return 0
     around = _around(connection, written[0][1], instances)
     count = 0
     for sequence, step in written:
-        notice = _notice(connection, sequence, step, now, ahead)
+        notice = _notice(connection, sequence, step, now, terms)
         here, openings = around, {}
         if notice is not None:
             insert_notices(connection, [notice], step.project, {step.subject: sequence})

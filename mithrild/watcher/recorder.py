@@ -36,8 +36,8 @@ class Recorder:
 
     Tickets are compared in memory: no answer outlives the process that asked for it, so none needs a row.
     `on_commit` is called, in the event loop, after each commit that added something. `pause` is how long nobody may
-    look without its being a gap; a process begins with one, however short it was. With each commit the record is in
-    terms of our clock as it is then: so the `bearings` are taken.
+    look without its being a gap; a process begins with one, however short it was. A commit of what was
+    polled puts the record in terms of our clock as it went then: so the `bearings` are taken.
     """
 
     def __init__(
@@ -114,7 +114,8 @@ class Recorder:
                 clusters=self._newer(seen.clusters),
             )
             pause = self._pause() if seen.project in self._looked else timedelta(0)
-            lost = not self._bearings.hold()
+            # A poll under way while the clock was set may tell of it as it was, after another has told of it as it is.
+            lost = not (self._bearings.hold() and self._bearings.hold(seen.bearing))
             added = await asyncio.to_thread(self._commit, seen, self._rules(), changed, pause, lost)
             if seen.bearing is not None:
                 self._bearings.take(seen.bearing)

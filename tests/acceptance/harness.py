@@ -122,7 +122,9 @@ class Sandbox(Process):
         found = re.search(r"(http://[\d.:]+) \(key (\S+)\)", self.said())
         assert found is not None
         self.address, self.key = found[1], found[2]
-        self._http = httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
+        # The server hangs up on whoever was silent for 5 s: no question goes on a connection that is about to go.
+        limits, headers = httpx.Limits(keepalive_expiry=2.0), {"Authorization": f"Bearer {self.key}"}
+        self._http = httpx.Client(base_url=self.address, headers=headers, timeout=10, limits=limits)
         project = re.search(r"MITHRIL_PROJECT=(\S+)", self.said())
         assert project is not None
         self.project = project[1]

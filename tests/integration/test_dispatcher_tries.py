@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from mithrild.clock import Bearings, bearing
 from mithrild.config import Hook
 from mithrild.hooks.survivors import DELIVERY_MARK, survivors
 from mithrild.store.database import Database
+from mithrild.store.due import UNSURE
+from mithrild.store.record import record
 from tests.integration.store_builders import (
     PREEMPTING,
     STARTING,
@@ -64,16 +67,49 @@ def test_what_seems_too_old_waits_until_the_marketplace_has_told_its_time(databa
     run = a_script(tmp_path / "hook", "exit 0")
     clock = HandClock(4 * 3600 + 60)  # it was set four hours ahead since
     bearings = Bearings(clock)
-    held = "it seems to be too late, and waits until the marketplace has told its time"
 
     async def main() -> None:
         hook = a_hook(run, max_age=timedelta(minutes=10))
         async with dispatching(database, hook, clock=clock, bearings=bearings) as dispatcher:
-            await until_it_says(database, "state, reason, attempts", ("pending", held, 0))
+            await until_it_says(database, "state, reason, attempts", ("pending", UNSURE, 0))
             sql(database, "UPDATE projects SET ahead_seconds = -14400")
             bearings.take(bearing(clock))
             dispatcher.wake()
             await until_it_says(database, "state, reason, attempts", ("done", None, 1))
+
+    asyncio.run(main())
+
+
+class SetClock(HandClock):
+    """Turning it lets no time pass: somebody sets it."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def test_try_over_which_the_clock_was_set_does_not_end_its_notice(database: Database, tmp_path: Path) -> None:
+    go_on, clock = tmp_path / "go-on", SetClock(60)
+    run = a_script(
+        tmp_path / "hook",
+        '[ "$MITHRILD_ATTEMPT" = 1 ] || exit 0',
+        f"until [ -e {go_on} ]; do sleep 0.02; done",
+        "exit 75",
+    )
+    see(database, PREEMPTING)
+    bearings = Bearings(clock)
+    bearings.take(bearing(clock))
+
+    async def main() -> None:
+        async with dispatching(database, a_hook(run), clock=clock, bearings=bearings) as dispatcher:
+            await until_it_says(database, "state, attempts", ("running", 1))
+            clock.turn_to(60 + 1200)
+            go_on.touch()
+            await until_it_says(database, "state, reason, next_at", ("pending", UNSURE, None))
+            look = replace(poll(1261, whole=frozenset(), complete=False), ahead=timedelta(seconds=-1200))
+            record(database, look, (), host="here", window=lambda fid: None, changed=False, lost=True)
+            bearings.take(bearing(clock))
+            dispatcher.wake()
+            await until_it_says(database, "state, attempts", ("done", 2))
 
     asyncio.run(main())
 

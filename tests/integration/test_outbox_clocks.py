@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mithrild.fleet.bounds import Bounds
+from mithrild.fleet.matching import Match
 from mithrild.store import lanes, outbox, read
 from mithrild.store.database import Database
+from mithrild.store.due import UNSURE
 from mithrild.store.record import record
 from tests.integration.store_builders import (
     HOST,
@@ -25,12 +28,12 @@ from tests.integration.store_builders import (
     keep,
     opened,
     poll,
+    settle_one,
     sql,
 )
 
 HOUR = 3600.0
 LIMIT = timedelta(minutes=10)
-HELD = "it seems to be too late, and waits until the marketplace has told its time"
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def claimed(database: Database, seconds: float, *, sure: bool = True) -> int:
 
 def test_while_nobody_knows_the_time_what_seems_too_old_is_held(database: Database) -> None:
     assert claimed(database, 4 * HOUR, sure=False) == 0
-    assert deliveries(database, "state, reason, next_at, finished_at") == [("pending", HELD, None, None)]
+    assert deliveries(database, "state, reason, next_at, finished_at") == [("pending", UNSURE, None, None)]
     assert claimed(database, 4 * HOUR, sure=False) == claimed(database, 4 * HOUR) == 0, "until it is let go"
     assert lanes.next_due(database, at(0)) == {}
 
@@ -146,7 +149,62 @@ def test_notice_whose_deadline_only_seems_to_have_passed_is_held(database: Datab
     now = 160 + 4 * HOUR
     save = ("save", "run")
     assert outbox.claim(database, save, free=1, max_age=None, run="run_1", now=at(now), sure=False) == []
-    assert deliveries(database, "hook, state, reason")[-1] == ("save", "pending", HELD)
+    assert deliveries(database, "hook, state, reason")[-1] == ("save", "pending", UNSURE)
     look(database, now, ahead=-4 * HOUR, lost=True)
     lanes.let_go(database, at(now))
     assert len(outbox.claim(database, save, free=1, max_age=None, run="run_1", now=at(now))) == 1
+
+
+def put_off_until(database: Database, seconds: float, outcome: str, *, counts: bool) -> None:
+    """The hook's delivery was tried at 40, and waits."""
+    (one,) = outbox.claim(database, ("hook", "run"), free=1, max_age=None, run="run_1", now=at(40))
+    waits = outbox.Outcome("pending", outcome, "why", next_at=at(seconds), counts=counts)
+    settle_one(database, one, waits, run="run_1", now=at(40))
+
+
+def test_what_waits_for_its_next_try_waits_no_longer_for_a_clock_that_was_set_back(database: Database) -> None:
+    put_off_until(database, 70, "retry", counts=True)
+    look(database, 41 - 600, ahead=600, lost=True)
+    assert claimed(database, 69 - 600) == 0
+    assert claimed(database, 70 - 600) == 1
+
+
+def test_nothing_waits_longer_for_a_clock_that_was_set_ahead(database: Database) -> None:
+    put_off_until(database, 70, "retry", counts=True)
+    look(database, 41 + 600, ahead=-600, lost=True)
+    assert claimed(database, 41 + 600) == 1
+
+
+def test_what_a_stop_cut_short_is_due_at_once_though_the_clock_was_set_back(database: Database) -> None:
+    put_off_until(database, 40, "interrupted", counts=False)
+    assert claimed(database, 40 - 1200) == 1
+
+
+def test_no_notice_waits_for_a_try_after_its_deadline(database: Database) -> None:
+    notice(database, 100, deadline=400)
+    save = ("save", "run")
+    (one,) = outbox.claim(database, save, free=1, max_age=None, run="run_1", now=at(110))
+    again = outbox.Outcome("pending", "retry", "why", next_at=at(120))
+    settle_one(database, one, again, run="run_1", now=at(110))
+    sql(database, "UPDATE notices SET deadline = ?", f"{at(100):%FT%T.%fZ}")
+    assert len(outbox.claim(database, save, free=1, max_age=None, run="run_1", now=at(90))) == 1
+
+
+@pytest.mark.parametrize(("sure", "state"), [(False, "pending"), (True, "expired")])
+def test_too_little_time_left_is_no_verdict_while_nobody_knows_the_time(
+    database: Database, sure: bool, state: str
+) -> None:
+    notice(database, 100, deadline=400)
+    rule = a_rule("save", match=Match(remaining=Bounds(">=2m", least=120_000)))
+    save = ("save", "run")
+    assert outbox.claim(database, save, free=1, max_age=None, run="run_1", now=at(350), rule=rule, sure=sure) == []
+    assert deliveries(database, "hook, state")[-1] == ("save", state)
+
+
+def test_poll_that_tells_of_the_clock_as_it_was_is_taken_back_by_the_next(database: Database) -> None:
+    """Two projects are asked while the clock is set: what the slower one tells is by the clock of before."""
+    notice(database, 100, deadline=400)
+    look(database, 160 + 120, ahead=-120, lost=True)
+    look(database, 160 + 120, ahead=0, lost=True)
+    look(database, 165 + 120, ahead=-120, lost=True)
+    assert left(database, 165 + 120) == 235

@@ -198,6 +198,11 @@ def test_first_sight_is_no_step_that_others_had_followed_by_then() -> None:
     assert align([first], told(("Open", 0), ("Allocated", 601))).times == times([(1, 0)])
 
 
+def test_first_sight_takes_a_while_and_shows_what_was_listed() -> None:
+    rows = [replace(row(1, "Open", None, 20), baseline=True), row(2, "Allocated", 0, 50)]
+    assert align(rows, told(("Open", -3600), ("Allocated", 10))) == Outcome(times([(1, -3600), (2, 10)]))
+
+
 def test_what_was_seen_last_is_no_earlier_step_than_what_was_seen_before_it() -> None:
     """No word of the history tells of the return to Open that was seen last. There was an Open before all others."""
     rows = [row(1, "Allocated", None, 100), row(2, "Open", 100, 2000)]
