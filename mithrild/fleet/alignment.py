@@ -52,6 +52,7 @@ class _Laid:
     def __init__(self, rows: Sequence[Row], story: Sequence[Told]) -> None:
         self._story = story
         self._free = sorted(rows, key=lambda row: row.position)
+        self._begun = {row.sequence: _begun(row, rows) for row in rows if row.baseline}
         self._stands: dict[int, Row] = {}  # by the place in the story
         self._times: dict[int, datetime] = {}
 
@@ -105,17 +106,24 @@ class _Laid:
             self._times[row.sequence] = self._story[at].at
 
     def _is_passed(self, at: int, row: Row, ahead: timedelta) -> bool:
-        """Whether a first sight would not have shown this step any more, but the next. It takes a while: what a later
-        look saw for the first time had not been there when it was listed."""
-        after, seen_then = self._story[at + 1 : at + 2], self._stands.get(at + 1)
-        if seen_then is not None and seen_then.seen and seen_then.sequence > row.sequence:
-            return False
-        return row.baseline and any(told.at <= row.observed_at + ahead - SLACK for told in after)
+        """Whether a first sight would not have shown this step any more, but the next."""
+        begun = self._begun.get(row.sequence)
+        return begun is not None and any(told.at <= begun + ahead - SLACK for told in self._story[at + 1 : at + 2])
 
     def _is_in_order(self, at: int, row: Row) -> bool:
         """What was seen was seen in the order in which it happened."""
         others = ((there, one.sequence) for there, one in self._stands.items() if one.seen)
         return all((there < at) == (sequence < row.sequence) for there, sequence in others)
+
+
+def _begun(first: Row, rows: Sequence[Row]) -> datetime:
+    """When a first sight was listed, by its clock. It takes a while; the windows of what was seen after it tell."""
+    windows = [
+        row.window_start + row.ahead - first.ahead
+        for row in rows
+        if row.seen and row.window_start is not None and row.sequence > first.sequence
+    ]
+    return min([first.observed_at, *windows])
 
 
 def _holds(row: Row, told: Told, slack: timedelta = timedelta(0)) -> bool:

@@ -107,8 +107,8 @@ class Dispatcher:
             lanes = self._looks.take(now)
             try:
                 if self._held and self._is_clock_known():
-                    await asyncio.to_thread(queueing.let_go, self._database, now)
-                    self._held, lanes = False, None
+                    await self._let_go(now)
+                    lanes = None
                 async with self._claiming:
                     await self._start_due(now, lanes)
                 due = await asyncio.to_thread(queueing.next_due, self._database, now)
@@ -139,6 +139,15 @@ class Dispatcher:
             self._under_way.stop()
             await asyncio.gather(*running, return_exceptions=True)
         await self._actions.aclose()
+
+    async def _let_go(self, now: datetime) -> None:
+        """What is held while this is under way is let go the next time."""
+        self._held = False
+        try:
+            await asyncio.to_thread(queueing.let_go, self._database, now)
+        except BaseException:
+            self._held = True
+            raise
 
     def _is_clock_known(self) -> bool:
         known = self._bearings is None or self._bearings.hold()
@@ -171,7 +180,7 @@ class Dispatcher:
         if hook.mode == "restart":
             for id, why in (await asyncio.to_thread(queueing.overtake, self._database, lane, now)).items():
                 self._under_way.overtake(places, id, why)
-        then = bearing(self._clock)
+        then = bearing(self._clock) if self._is_clock_known() else None
         for claim in await self._claim(hook, lane, now, rehearsed=rehearsed):
             deliver, look = partial(self._deliver, hook, claim, then), partial(self._looks.at, lane)
             self._under_way.begin(places, claim.id, deliver, look, claim.rehearsal)
@@ -226,7 +235,7 @@ class Dispatcher:
             await asyncio.to_thread(queueing.cancel, self._database, lane, why, now)
         return set(ended)
 
-    async def _deliver(self, hook: Hook, claim: Claim, then: timedelta, one: Try) -> None:
+    async def _deliver(self, hook: Hook, claim: Claim, then: timedelta | None, one: Try) -> None:
         if self._stopping.is_set():
             why = "not started: the daemon is stopping"
             now = self._clock.now()
@@ -242,8 +251,8 @@ class Dispatcher:
             logger.opt(exception=said).error("{} failed; please report this", label(hook, claim))
             await self._settle(claim, Outcome(state="failed", outcome="failed", reason=reason))
 
-    async def _try(self, hook: Hook, claim: Claim, then: timedelta, one: Try) -> None:
-        """`then`: the bearing of our clock when this was claimed."""
+    async def _try(self, hook: Hook, claim: Claim, then: timedelta | None, one: Try) -> None:
+        """`then`: the bearing of our clock when this was claimed, None if that was not known."""
         job = Job(hook, claim, one.stop)
         event = f"{job.event['type']} ({job.event['id']})"
         logger.debug("{} starts for {}, try {}", label(hook, claim), event, claim.number)
@@ -253,13 +262,17 @@ class Dispatcher:
             self.wake()  # other lanes may have the same target
         result = scrubbed(result, self._secrets)
         outcome = judge(hook, claim, result, now, one.overtaken)
-        if outcome.state == "expired" and abs(bearing(self._clock) - then) > NO_JUMP:
-            # The deadline of the claim is by a clock that was set meanwhile.
-            outcome, self._held = replace(outcome, state="pending", reason=UNSURE), True
+        # The deadline of the claim may be by a clock that was set before it, or has been since.
+        was_set = then is None or abs(bearing(self._clock) - then) > NO_JUMP
+        if held := outcome.state == "expired" and was_set:
+            outcome = replace(outcome, state="pending", reason=f"{result.reason}; {UNSURE}")
         log = logger.warning if outcome.state in ("failed", "dead", "expired") else logger.info
         log("{} for {}: {}{}", label(hook, claim), event, outcome.state, summary(outcome))
         press = Press(self._database, self._host, [one.rule() for one in self._hooks()], now)
         await self._settle(claim, outcome, writes_of(press, hook, claim, result, outcome))
+        if held:
+            self._held = True
+            self.wake()
 
     async def _settle(self, claim: Claim, outcome: Outcome, also: Sequence[Write] = ()) -> None:
         """Its effect is done, so this is tried until the disk takes it: a repeat would be the greater harm."""

@@ -44,7 +44,7 @@ def put_in_present_terms(connection: Connection, project: str, ahead: timedelta,
     whatever the marketplace's answers say."""
     rows = [read.project(connection, project)] if now is None else read.projects(connection, watched=False)
     if now is not None:
-        _set_tries(connection, next((_by(row, ahead) for row in rows if row["fid"] == project), timedelta(0)), now)
+        _set_tries(connection, present_ahead(connection) - ahead, now)
     for row in rows:
         if not (by := _by(row, ahead)):
             continue
@@ -84,7 +84,7 @@ def _set_deadlines(connection: Connection, project: str, by: timedelta, now: dat
 
 def _set_tries(connection: Connection, by: timedelta, now: datetime) -> None:
     """What waits for its next try, in terms of a clock that was set back. One that was set ahead makes nothing wait."""
-    if by >= timedelta(0):
+    if by >= -SLACK:
         return
     waiting = (_deliveries.c.state == "pending", _deliveries.c.next_at > now)
     rows = connection.execute(select(_deliveries.c.id, _deliveries.c.next_at).where(*waiting))

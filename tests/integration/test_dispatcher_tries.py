@@ -98,18 +98,38 @@ def test_try_over_which_the_clock_was_set_does_not_end_its_notice(database: Data
     see(database, PREEMPTING)
     bearings = Bearings(clock)
     bearings.take(bearing(clock))
+    asked = "asked to be tried again (exit code 75)"
 
     async def main() -> None:
         async with dispatching(database, a_hook(run), clock=clock, bearings=bearings) as dispatcher:
             await until_it_says(database, "state, attempts", ("running", 1))
             clock.turn_to(60 + 1200)
             go_on.touch()
-            await until_it_says(database, "state, reason, next_at", ("pending", UNSURE, None))
+            await until_it_says(database, "state, reason, next_at", ("pending", f"{asked}; {UNSURE}", None))
             look = replace(poll(1261, whole=frozenset(), complete=False), ahead=timedelta(seconds=-1200))
             record(database, look, (), host="here", window=lambda fid: None, changed=False, lost=True)
             bearings.take(bearing(clock))
             dispatcher.wake()
             await until_it_says(database, "state, attempts", ("done", 2))
+
+    asyncio.run(main())
+
+
+def test_verdict_by_a_clock_that_nobody_knew_is_given_anew(database: Database, tmp_path: Path) -> None:
+    go_on, clock = tmp_path / "go-on", HandClock(60)
+    run = a_script(tmp_path / "hook", f"until [ -e {go_on} ]; do sleep 0.02; done", "exit 75")
+    see(database, PREEMPTING)
+    bearings = Bearings(clock)
+
+    async def main() -> None:
+        async with dispatching(database, a_hook(run), clock=clock, bearings=bearings) as dispatcher:
+            await until_it_says(database, "state, attempts", ("running", 1))
+            clock.turn_to(660)  # ten minutes later
+            go_on.touch()
+            await until_it_says(database, "state, attempts, next_at", ("pending", 1, None))
+            bearings.take(bearing(clock))
+            dispatcher.wake()
+            await until_it_says(database, "state, attempts", ("expired", 1))
 
     asyncio.run(main())
 

@@ -201,6 +201,8 @@ def test_first_sight_is_no_step_that_others_had_followed_by_then() -> None:
 def test_first_sight_takes_a_while_and_shows_what_was_listed() -> None:
     rows = [replace(row(1, "Open", None, 20), baseline=True), row(2, "Allocated", 0, 50)]
     assert align(rows, told(("Open", -3600), ("Allocated", 10))) == Outcome(times([(1, -3600), (2, 10)]))
+    story = told(("Open", -3600), ("Paused", 8), ("Allocated", 10))
+    assert align(rows, story) == Outcome(times([(1, -3600), (2, 10)]), (story[1],)), "two steps within that while"
 
 
 def test_what_was_seen_last_is_no_earlier_step_than_what_was_seen_before_it() -> None:
