@@ -82,12 +82,15 @@ def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list
             continue
         limit = story[at + 1].at if at + 1 < len(story) else None
         its_end = [end for end in ends if end[0] >= told.at and (limit is None or end[0] <= limit)]
-        if not its_end:
+        # While one of its instances is under notice so is the bid, though another has stopped by itself.
+        stands = limit is None and any(one and one[-1].after == "STATUS_PREEMPTING" for one in instances)
+        if stands or not its_end:
             continue
         stopped = its_end[0][0]
-        # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice; unless
-        # one of them says that its notice ran out.
-        if stopped != limit or (stopped, _RAN_OUT) in its_end or story[at + 1].after == "Allocated":
+        # A bid that is paused or ended takes its instances with it, at that very moment and out of its notice, even if
+        # one of them had stopped by itself; unless that one says that its notice ran out.
+        taken = any(end == limit for end, _ in its_end) and story[at + 1].after != "Allocated"
+        if not taken or (stopped, _RAN_OUT) in its_end:
             steps.append(Told("Open", stopped, inferred=True))
     return steps
 

@@ -136,4 +136,8 @@ KEPT = {
         ],
         ahead=3.0,
     ),
+    "a machine that stops by itself within a notice does not reopen its bid": Script(
+        [Watch(1), Away(400.0), Become(1, "STOPPED"), Away(1.0), End(1)]
+    ),
+    "nor does it when the bid is ended then": Script([Watch(1), Away(400.0), Become(1, "STOPPED"), Away(1.0), End(0)]),
 }

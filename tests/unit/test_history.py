@@ -177,6 +177,11 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
     taken = [*stopped[:-1], Told(status("TERMINATED"), moment(400))]
     assert reopened([*words, ended], [taken]) == [*words, ended], "it took its instances with it"
     assert reopened([*words, ended], [taken, stopped]) == [*words, opened, ended], "one says that it was preempted"
+    assert reopened(words, [stopped, stopped[:2]]) == words, "another one is under notice still"
+    by_itself = [*stopped[:-2], Told(status("STOPPED"), moment(300))]
+    assert reopened([*words, ended], [by_itself, taken]) == [*words, ended], (
+        "a machine that stopped tells nothing of all"
+    )
     assert reopened([*words, again], []) == [*words, again], "where no instance tells, nothing is inferred"
 
 
