@@ -63,7 +63,8 @@ class Diary:
         if cursor is not None and cursor["baseline_at"] is not None and self.first_sight is None:
             self.first_sight = (self._newest, newest)
         if cursor is not None and cursor["polled_at"] is not None:
-            self._looked = cursor["polled_at"] + ahead
+            # It stands in terms of the clock as it was then, and the row knows the difference of that time.
+            self._looked = cursor["polled_at"] + timedelta(seconds=cursor["ahead_seconds"])
         self._newest = newest
 
     def _note_events(self, connection: Connection, ahead: timedelta) -> None:

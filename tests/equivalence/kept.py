@@ -140,4 +140,20 @@ KEPT = {
         [Watch(1), Away(400.0), Become(1, "STOPPED"), Away(1.0), End(1)]
     ),
     "nor does it when the bid is ended then": Script([Watch(1), Away(400.0), Become(1, "STOPPED"), Away(1.0), End(0)]),
+    "how old a look is counts by the clock of its time": Script(
+        [
+            Force(0, "allocate"),
+            Watch(1),
+            Away(1500.0),
+            Jump(-14400.0),
+            Place("$15.00", 2),
+            Kill(),
+            Trouble("html-404", "everything", None),
+            Force(1, "preempt", NO_TIME),
+            KillAt("after the commit", 2),
+            Kill(),
+            Away(400.0),
+        ],
+        ahead=-600.0,
+    ),
 }
