@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mithrild.fleet.remembered import in_order
 from mithrild.fleet.timeline import SLACK, WRONG_AT_MOST, Row, Told
 
 
@@ -36,9 +37,7 @@ def align(rows: Sequence[Row], history: Sequence[Told]) -> Alignment:
     window tells, what was seen later still stands for a later step than what was seen before it. Steps of one moment
     keep the order in which they were told.
     """
-    if history and history[0].at > history[-1].at:
-        history = history[::-1]  # the newest first: of steps with one time stamp the last told came first
-    laid = _Laid(rows, sorted(history, key=lambda told: told.at))
+    laid = _Laid(rows, in_order(history))
     laid.by_known_times()
     laid.by_windows()
     laid.by_our_clock_alone()

@@ -19,7 +19,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from loguru import logger
 
-from mithrild.clock import NO_JUMP, Clock
+from mithrild.clock import NO_JUMP, Clock, bearing
 
 WATCH_EVERY = 1.0
 RUN_LIMIT = 300.0  # an attempt that takes longer is given up; the budget may slow a large fleet for minutes
@@ -109,11 +109,11 @@ class Cadence:
         self._lay_down(beat, 0.0 if beat.wanted else delay)
 
     async def _watch_for_jumps(self) -> None:
-        offset = self._clock.now().timestamp() - self._clock.monotonic()
+        before = bearing(self._clock)
         while True:
             await self._clock.sleep(WATCH_EVERY)
-            now = self._clock.now().timestamp() - self._clock.monotonic()
-            if abs(now - offset) > NO_JUMP.total_seconds():
-                logger.info("the clock jumped by {:+.0f} s: looking at once", now - offset)
+            now = bearing(self._clock)
+            if abs(now - before) > NO_JUMP:
+                logger.info("the clock jumped by {:+.0f} s: looking at once", (now - before).total_seconds())
                 self.look_at_once()
-            offset = now
+            before = now
