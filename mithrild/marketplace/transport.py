@@ -18,7 +18,7 @@ import httpx
 from pydantic import SecretStr
 
 from mithrild import __version__
-from mithrild.clock import Clock
+from mithrild.clock import Clock, bearing
 from mithrild.errors import (
     AnswerLost,
     BrokenAnswer,
@@ -32,7 +32,7 @@ from mithrild.fleet.schedule import backoff
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.pauses import Pauses
 from mithrild.marketplace.refusal import KEY_ADVICE, plain, refusal, server_words, unreachable
-from mithrild.marketplace.skew import Skew
+from mithrild.marketplace.skew import Moment, Skew
 from mithrild.web import http_date, is_loopback
 
 TRIES = 3
@@ -162,7 +162,7 @@ class Transport:
         # A kept connection may be closed by the other side as we write to it, and then nobody knows whether the
         # request got through. A read is tried again; a write gets a connection of its own.
         client = self._client if method == "GET" else self._for_writes()
-        ticket, sent = self._tickets.draw(), self._clock.now()
+        ticket, sent = self._tickets.draw(), Moment(self._clock.now(), bearing(self._clock))
         try:
             # httpx's time-outs start anew with every byte; this one also ends an answer that drips.
             async with (
@@ -171,7 +171,8 @@ class Transport:
             ):
                 date = http_date(response.headers.get("date"))
                 if date is not None:
-                    self._skew.note(date, sent=sent, received=self._clock.now())
+                    received = Moment(self._clock.now(), bearing(self._clock))
+                    self._skew.note(path, date, sent=sent, received=received)
                 content = await self._read(response)
         # From None throughout: the library's own words may quote what the other side sent, and that the key.
         except TimeoutError:

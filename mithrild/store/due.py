@@ -165,8 +165,11 @@ def _age(row: RowMapping, now: datetime, ahead: timedelta | None) -> timedelta:
     """How long ago it happened. Our clock may have been set since, so the marketplace's counts too; but an answer may
     tell a wrong time, and what is news by our own is not put aside for that, unless it lies in the future."""
     then = timedelta(seconds=row["ahead_seconds"])
-    happened = row["occurred_at"] or (row["window_start"] or row["observed_at"]) + then  # by the marketplace's clock
+    seen = row["window_start"] or row["observed_at"]
+    happened = row["occurred_at"] or seen + then  # by the marketplace's clock
     by_ours: timedelta = now + then - happened
+    if row["window_start"] is not None:
+        by_ours = min(by_ours, now - seen)
     if ahead is None:
         return by_ours
     by_theirs: timedelta = now + ahead - happened

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from loguru import logger
 
-from mithrild.clock import Bearings
+from mithrild.clock import NO_JUMP, Bearings
 from mithrild.fleet import lifecycle
 from mithrild.fleet.event import status_word
 from mithrild.fleet.gaps import Gap
@@ -29,6 +29,21 @@ _TABLES = {"bid": lifecycle.BID, "instance": lifecycle.INSTANCE, "cluster": life
 
 # No request is under way for longer than this, so no answer can be older than what is forgotten after it.
 REMEMBERED = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The newest look at a thing: when it was begun by our clock, the marketplace's minus ours, and our bearing."""
+
+    ticket: int
+    asked_at: datetime
+    ahead: timedelta
+    bearing: timedelta | None
+
+    def begun(self, seen: Snapshot) -> datetime:
+        """In terms of our clock as it goes by now. Where that was not set it is surer than what an answer says."""
+        held = self.bearing is not None and seen.bearing is not None and abs(seen.bearing - self.bearing) <= NO_JUMP
+        return self.asked_at if held else self.asked_at + self.ahead - seen.ahead
 
 
 class Recorder:
@@ -53,8 +68,7 @@ class Recorder:
         self._database, self._rules, self._host, self._on_commit = database, rules, host, on_commit
         self._bearings, self._pause = bearings, pause
         self._looked: set[str] = set()  # the projects of which this process has seen all at least once
-        # fid -> (ticket, when its poll was begun, by the marketplace's clock: ours may be set)
-        self._newest: dict[str, tuple[int, datetime]] = {}
+        self._newest: dict[str, Looked] = {}  # by fid
         self._pruned = 1000
         self._turn = asyncio.Lock()
         self.on_wish: Callable[[], None] = lambda: None  # something is to be looked back at
@@ -123,10 +137,10 @@ class Recorder:
                 self._looked.add(seen.project)
             for group in (seen.bids, seen.instances, seen.clusters):
                 for fid, item in group.items():
-                    self._newest[fid] = (item.ticket, seen.asked_at + seen.ahead)
-            horizon = seen.asked_at + seen.ahead - REMEMBERED
+                    self._newest[fid] = Looked(item.ticket, seen.asked_at, seen.ahead, seen.bearing)
+            horizon = seen.asked_at - REMEMBERED
             if len(self._newest) > 2 * self._pruned:
-                self._newest = {fid: newest for fid, newest in self._newest.items() if newest[1] > horizon}
+                self._newest = {fid: last for fid, last in self._newest.items() if last.begun(seen) > horizon}
                 self._pruned = max(len(self._newest), 1000)
         for _, step in added.steps:
             _tell(step, _name(step, seen))
@@ -140,7 +154,7 @@ class Recorder:
         self, seen: Snapshot, rules: Sequence[HookRule], changed: bool, pause: timedelta, lost: bool
     ) -> Recorded:
         def window(fid: str) -> datetime | None:
-            return self._newest[fid][1] - seen.ahead if fid in self._newest else None
+            return self._newest[fid].begun(seen) if fid in self._newest else None
 
         return record(
             self._database,
@@ -154,7 +168,11 @@ class Recorder:
         )
 
     def _newer(self, items: Mapping[str, Seen[Thing]]) -> dict[str, Seen[Thing]]:
-        return {fid: item for fid, item in items.items() if item.ticket >= self._newest.get(fid, (0,))[0]}
+        return {
+            fid: item
+            for fid, item in items.items()
+            if fid not in self._newest or item.ticket >= self._newest[fid].ticket
+        }
 
 
 async def _to_the_end(committing: Coroutine[None, None, Committed]) -> Committed:

@@ -20,12 +20,14 @@ from mithrild.store.database import Database
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An event as it was first seen. `at`: when it was committed; `looked`: when the last whole look before that was
-    begun, None if there was none. Both by the marketplace's clock."""
+    begun, None if there was none. Both by the marketplace's clock. `wrong`: what the answers had said of that clock by
+    then, beside what it was."""
 
     sequence: int
     body: str
     at: datetime
     looked: datetime | None
+    wrong: timedelta
 
     @property
     def event(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class Diary:
 
     def _note_events(self, connection: Connection, ahead: timedelta) -> None:
         events = read.events(connection, after=0, limit=1_000_000)
+        told = dict(connection.exec_driver_sql("select sequence, ahead_seconds from transitions").tuples().all())
         sequences = [sequence for sequence, *_ in events]
         assert sequences == sorted(set(sequences)), "a sequence was used twice, or out of turn"
         assert len(events) >= len(self.shown), "an event that was shown is there no more"
@@ -76,7 +79,8 @@ class Diary:
             assert (sequence, id, body) == (one.sequence, known, one.body), "an event that was shown has changed"
         for sequence, id, _, body in events[len(self.shown) :]:
             observed = _moment(json.loads(body)["data"]["observed_at"])
-            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked)
+            wrong = timedelta(seconds=told[sequence]) - ahead
+            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong)
 
     def _note_deliveries(self, connection: Connection, ahead: timedelta) -> None:
         tries = (

@@ -24,8 +24,8 @@ class Outcome(NamedTuple):
     missing: tuple[Told, ...] = ()
 
 
-def align(rows: Sequence[Row], story: Sequence[Told]) -> Outcome:
-    aligned = alignment.align(rows, story)
+def align(rows: Sequence[Row], story: Sequence[Told], *, ahead: float = 0, asked: int = 0) -> Outcome:
+    aligned = alignment.align(rows, story, ahead=timedelta(seconds=ahead), asked=asked)
     return Outcome(aligned.times, aligned.missing)
 
 
@@ -71,6 +71,8 @@ def test_a_window_is_by_our_clock_and_a_history_by_the_marketplaces() -> None:
     ahead = replace(row(4, "Allocated", 100, 105), ahead=timedelta(minutes=10))
     assert align([ahead], told(("Allocated", 703))) == Outcome(times([(4, 703)]))
     assert align([ahead], told(("Allocated", 103))) == Outcome(times([(4, 103)])), "the Date was not the marketplace's"
+    assert align([ahead], told(("Allocated", 137))) == Outcome(), "nobody can tell"
+    assert align([ahead], told(("Allocated", 137)), ahead=35) == Outcome(times([(4, 137)])), "and by now it is"
 
 
 def test_a_history_of_what_we_saw_only_tells_the_times() -> None:
