@@ -28,11 +28,8 @@ class Alignment:
         return tuple(told for told, sequence in self.story if sequence is None)
 
 
-def align(
-    rows: Sequence[Row], history: Sequence[Told], *, ahead: timedelta = timedelta(0), asked: int = 0
-) -> Alignment:
-    """Lays the history of one subject over its rows, in order. `ahead`: the marketplace's clock minus ours by now;
-    `asked`: the newest row that stood when the history was asked for.
+def align(rows: Sequence[Row], history: Sequence[Told], *, ahead: timedelta = timedelta(0)) -> Alignment:
+    """Lays the history of one subject over its rows, in order. `ahead`: the marketplace's clock minus ours by now.
 
     A step matches a row of the same target status whose window holds its time. Rows whose time is known match that
     time only, so aligning twice changes nothing. A row stands for one step, and a look shows how things stand at its
@@ -45,7 +42,7 @@ def align(
     laid.by_windows()
     laid.by_windows_in_terms_of(ahead)
     laid.by_windows_in_terms_of(timedelta(0))
-    laid.by_status(ahead, asked)
+    laid.by_status()
     return laid.alignment()
 
 
@@ -81,19 +78,16 @@ class _Laid:
             fitting = (row for row in fitting if _is_within(row, told.at - ahead, SLACK) and self._is_in_order(at, row))
             self._take(at, next((row for row in fitting if not self._is_passed(at, row, ahead)), None))
 
-    def by_status(self, ahead: timedelta, asked: int) -> None:
+    def by_status(self) -> None:
         """What was seen has happened. A row that fits no time was measured by a clock that was wrong, or was told so,
         or its step has not been written yet: it is taken for the last step of its status that no other row stands
-        for, so that this is not told twice. It is told the time only where it stood when the history was asked for,
-        and is in terms of another difference of the clocks: else it may be another's."""
+        for, so that this is not told twice. Its time it is not told: it may be another's."""
         untimed = (row for row in self._free if row.occurred_at is None)
         for row in sorted(untimed, key=lambda row: row.sequence, reverse=True):
             latest = min(row.ahead, timedelta(0))
             near = (at for at, told in self._unmatched() if _is_near(row, told) and self._is_in_order(at, row))
             found_at = next((at for at in near if not self._is_passed(at, row, latest)), None)
-            if found_at is not None and row.sequence <= asked and abs(row.ahead - ahead) > SLACK and not row.baseline:
-                self._take(found_at, row)
-            elif found_at is not None:
+            if found_at is not None:
                 self._stands[found_at] = row
 
     def alignment(self) -> Alignment:

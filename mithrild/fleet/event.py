@@ -162,13 +162,16 @@ def encode(event: Mapping[str, Any]) -> str:
 
 
 def facts(event: Mapping[str, Any], step: Transition, now: datetime, ahead: timedelta = timedelta(0)) -> Facts:
-    """What routing asks of an event. Its age counts from when it happened, else from the last poll without it.
+    """What routing asks of an event. Its age counts from when it happened or from the last look without it, whichever
+    is later.
 
-    `ahead`: the marketplace's clock minus ours. When something happened is told by that clock.
+    `ahead`: the marketplace's clock minus ours. When something happened is told by that clock; but all that its answers
+    say of it may be wrong, and what was not there a moment ago is news.
     """
     data = event["data"]
     bid = data["bid"] or {}
-    happened = step.occurred_at - ahead if step.occurred_at else step.window_start or step.observed_at
+    known = [step.occurred_at - ahead] if step.occurred_at else []
+    known += [step.window_start] if step.window_start else []
     deadline = data["deadline"] if is_about_a_notice(step) else None
     return Facts(
         type=event["type"],
@@ -182,7 +185,7 @@ def facts(event: Mapping[str, Any], step: Transition, now: datetime, ahead: time
         provenance=step.provenance,
         nodes=bid.get("instance_quantity"),
         limit_cents=bid.get("limit_price_cents"),
-        age=max(now - happened, timedelta(0)),
+        age=max(now - max(known, default=step.observed_at), timedelta(0)),
         left=None if deadline is None else datetime.fromisoformat(deadline) - now,
     )
 

@@ -52,20 +52,13 @@ class Merge:
 
 
 def merge(
-    subject: Subject,
-    rows: Sequence[Row],
-    story: Sequence[Told],
-    *,
-    now: datetime,
-    ahead: timedelta = timedelta(0),
-    asked: int = 0,
+    subject: Subject, rows: Sequence[Row], story: Sequence[Told], *, now: datetime, ahead: timedelta = timedelta(0)
 ) -> Merge:
-    """Lays one aspect of a subject's history over its rows.
+    """Lays one aspect of a subject's history over its rows. `ahead`: the marketplace's clock minus ours by now.
 
-    `ahead`: the marketplace's clock minus ours by now; `asked`: the newest row that stood when this was asked for.
     A subject whose first row is a first sight keeps that as its beginning. Doing it again changes nothing.
     """
-    aligned = align(rows, story, ahead=ahead, asked=asked)
+    aligned = align(rows, story, ahead=ahead)
     times = dict(aligned.times)
     stand = {row.sequence: _timed(row, times.get(row.sequence)) for row in rows}
     line: list[Row | Told] = [told if sequence is None else stand[sequence] for told, sequence in aligned.story]

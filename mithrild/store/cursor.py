@@ -7,7 +7,7 @@ is now. Then they can be compared with what it shows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,23 +19,16 @@ from mithrild.store import read
 from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
 
 _projects, _notices, _deliveries = table_of(ProjectRow), table_of(NoticeRow), table_of(DeliveryRow)
-MOMENTS = (
-    "baseline_at",
-    "clusters_baseline_at",
-    "polled_at",
-    "bids_polled_at",
-    "instances_polled_at",
-    "clusters_polled_at",
-    "gap_since",
-    "gap_until",
-    "looked_back_at",
-)
+# What is compared with the times of histories stays where it is by the marketplace's clock, also where only its answers
+# say that it goes otherwise. The windows of looks are by ours.
+BY_THEIRS = ("baseline_at", "clusters_baseline_at", "polled_at", "gap_since", "gap_until", "looked_back_at")
+MOMENTS = (*BY_THEIRS, "bids_polled_at", "instances_polled_at", "clusters_polled_at")
 
 
 def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> Mapping[str, Any]:
     """The row of a project, its moments by our clock as it is now. `ahead`: the marketplace's clock minus ours."""
     row = read.project(connection, project)
-    return {**row, **_moments(row, _by(row, ahead))}
+    return {**row, **_moments(row, _by(row, ahead), MOMENTS)}
 
 
 def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> None:
@@ -49,7 +42,8 @@ def put_in_present_terms(connection: Connection, project: str, ahead: timedelta,
         if not (by := _by(row, ahead)):
             continue
         put = update(_projects).where(_projects.c.fid == row["fid"])
-        connection.execute(put.values(ahead_seconds=ahead.total_seconds(), **_moments(row, by)))
+        moments = _moments(row, by, BY_THEIRS if now is None else MOMENTS)
+        connection.execute(put.values(ahead_seconds=ahead.total_seconds(), **moments))
         if now is not None:
             _set_deadlines(connection, row["fid"], by, now)
 
@@ -60,8 +54,8 @@ def _by(row: RowMapping, ahead: timedelta) -> timedelta:
     return by if abs(by) > SLACK else timedelta(0)
 
 
-def _moments(row: RowMapping, by: timedelta) -> dict[str, datetime]:
-    return {name: shifted(row[name], by) for name in MOMENTS if row[name] is not None}
+def _moments(row: RowMapping, by: timedelta, names: Iterable[str]) -> dict[str, datetime]:
+    return {name: shifted(row[name], by) for name in names if row[name] is not None}
 
 
 def present_ahead(connection: Connection) -> timedelta:

@@ -83,7 +83,7 @@ def write_history(
         for subject, story, rows in _subjects(connection, told, known, fresh):
             if dropped is not None:
                 subject = replace(subject, begun=max(dropped, subject.begun or dropped))
-            merged = merge(subject, rows, story, now=now, ahead=told.ahead, asked=told.asked)
+            merged = merge(subject, rows, story, now=now, ahead=told.ahead)
             _tell_times(connection, merged)
             _tell_since(connection, subject, rows, merged, told.ahead)
             steps += merged.added

@@ -54,7 +54,7 @@ def tell_late(
         )
         if notice is not None and notice.ended_at is not None:
             _supersede(connection, sequence, f"the notice is over: {notice.ended_how}", now)
-        elif _is_under_notice(connection, step.subject, sequence):
+        elif step.aspect == "status" and _is_under_notice(connection, step.subject, sequence):
             # Whatever it would set going again, the machines of this subject are about to stop.
             _supersede(connection, sequence, "a notice came after it", now)
         else:

@@ -16,19 +16,25 @@ class WorldClock(HandClock):
 
     def __init__(self, time: datetime, awake: float, there: Callable[[float], Awaitable[None]]) -> None:
         self.time, self.awake, self._there = time, awake, there
+        self.breaks = 0  # how often our clock was set, or the machine slept
 
     def monotonic(self) -> float:
         return self.awake
 
     async def sleep(self, seconds: float) -> None:
         self.awake += seconds
-        await self.suspend(seconds)
+        await self._pass(seconds)
 
     async def suspend(self, seconds: float) -> None:
         """The machine sleeps: its monotonic clock stands still meanwhile."""
+        self.breaks += 1
+        await self._pass(seconds)
+
+    async def _pass(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
         await self._there(seconds)
 
     def set(self, seconds: float) -> None:
         """Somebody sets the clock ahead, or back."""
+        self.breaks += 1
         self.time += timedelta(seconds=seconds)

@@ -16,18 +16,22 @@ from sqlalchemy import Connection
 from mithrild.store import read
 from mithrild.store.database import Database
 
+WRONG = timedelta(seconds=1)  # to which clocks are compared
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An event as it was first seen. `at`: when it was committed; `looked`: when the last whole look before that was
     begun, None if there was none. Both by the marketplace's clock. `wrong`: what the answers had said of that clock by
-    then, beside what it was."""
+    then, beside what it was. `doubtful`: where that was wrong, or had been when somebody looked before, how often the
+    daemon had lost its bearings by the earlier of the two."""
 
     sequence: int
     body: str
     at: datetime
     looked: datetime | None
     wrong: timedelta
+    doubtful: int | None
 
     @property
     def event(self) -> dict[str, Any]:
@@ -50,28 +54,34 @@ class Diary:
         self.first_sight: tuple[int, int] | None = None  # the timeline before and after it
         self._looked: datetime | None = None
         self._newest = 0
+        self._wrong_at: int | None = None  # the breaks at the last look, if every answer bore a wrong date then
 
     def look_from(self, newest: int) -> None:
         """Somebody is about to look; the timeline has come so far."""
         self._newest = newest
 
-    def note(self, database: Database, ahead: timedelta, newest: int) -> None:
+    def note(self, database: Database, ahead: timedelta, newest: int, breaks: int) -> None:
         """Takes down what is new. `ahead`: what really lies between the marketplace's clock and ours now; `newest`: how
-        far the timeline has come. Fails where what was shown before is there no more, or is not what it was."""
+        far the timeline has come; `breaks`: how often the daemon has lost its bearings. Fails where what was shown
+        before is there no more, or is not what it was."""
         with database.read() as connection:
             cursor = next(iter(read.projects(connection)), None)
-            self._note_events(connection, ahead)
+            self._note_events(connection, ahead, breaks)
             self._note_deliveries(connection, ahead)
         if cursor is not None and cursor["baseline_at"] is not None and self.first_sight is None:
             self.first_sight = (self._newest, newest)
         if cursor is not None and cursor["polled_at"] is not None:
             # It stands in terms of the clock as it was then, and the row knows the difference of that time.
-            self._looked = cursor["polled_at"] + timedelta(seconds=cursor["ahead_seconds"])
+            told = timedelta(seconds=cursor["ahead_seconds"])
+            if cursor["polled_at"] + told != self._looked:
+                self._wrong_at = breaks if abs(told - ahead) > WRONG else None
+            self._looked = cursor["polled_at"] + told
         self._newest = newest
 
-    def _note_events(self, connection: Connection, ahead: timedelta) -> None:
+    def _note_events(self, connection: Connection, ahead: timedelta, breaks: int) -> None:
         events = read.events(connection, after=0, limit=1_000_000)
-        told = dict(connection.exec_driver_sql("select sequence, ahead_seconds from transitions").tuples().all())
+        rows = connection.exec_driver_sql("select sequence, ahead_seconds from transitions")
+        told: dict[int, float] = dict(rows.tuples().all())
         sequences = [sequence for sequence, *_ in events]
         assert sequences == sorted(set(sequences)), "a sequence was used twice, or out of turn"
         assert len(events) >= len(self.shown), "an event that was shown is there no more"
@@ -80,7 +90,8 @@ class Diary:
         for sequence, id, _, body in events[len(self.shown) :]:
             observed = _moment(json.loads(body)["data"]["observed_at"])
             wrong = timedelta(seconds=told[sequence]) - ahead
-            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong)
+            doubtful = self._wrong_at if self._wrong_at is not None else breaks if abs(wrong) > WRONG else None
+            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful)
 
     def _note_deliveries(self, connection: Connection, ahead: timedelta) -> None:
         tries = (

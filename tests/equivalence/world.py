@@ -39,6 +39,11 @@ class World:
         self.by_word: set[int] = set()  # the steps that were said rather than done: no notice among them is carried out
         self.diary = Diary()
 
+    @property
+    def breaks(self) -> int:
+        """How often the daemon lost its bearings: with its process, and with the clock."""
+        return self.lives + self.clock.breaks
+
     async def _there(self, seconds: float) -> None:
         self.market.advance(seconds)
         await asyncio.sleep(0)
@@ -140,7 +145,7 @@ class World:
 
     def _note(self, database: Database) -> None:
         there = datetime.fromtimestamp(self.market.agenda.clock(), UTC)
-        self.diary.note(database, there - self.clock.now(), self.market.timeline.newest)
+        self.diary.note(database, there - self.clock.now(), self.market.timeline.newest, self.breaks)
 
 
 def in_world(folder: Path, story: Callable[[World], Awaitable[None]], *, ahead: float = 0.0) -> None:

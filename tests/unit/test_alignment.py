@@ -24,8 +24,8 @@ class Outcome(NamedTuple):
     missing: tuple[Told, ...] = ()
 
 
-def align(rows: Sequence[Row], story: Sequence[Told], *, ahead: float = 0, asked: int = 0) -> Outcome:
-    aligned = alignment.align(rows, story, ahead=timedelta(seconds=ahead), asked=asked)
+def align(rows: Sequence[Row], story: Sequence[Told], *, ahead: float = 0) -> Outcome:
+    aligned = alignment.align(rows, story, ahead=timedelta(seconds=ahead))
     return Outcome(aligned.times, aligned.missing)
 
 
