@@ -156,4 +156,24 @@ KEPT = {
         ],
         ahead=-600.0,
     ),
+    "one call whose answers bear a wrong date takes no step its time": Script(
+        [Watch(1), Trouble("behind", "instances", None), Force(0, "pause"), Watch(1)], ahead=3.0
+    ),
+    "nor does it make old news fresh": Script([Watch(1), Trouble("behind", "instances", None), Asleep(), Watch(4)]),
+    "a step is told its time though every answer bore a wrong date, and the clocks differ": Script(
+        [Watch(1), Trouble("behind", "everything", None), Force(0, "pause"), Watch(1)], ahead=600.0
+    ),
+    "what is seen to happen is news whatever the date of the answers": Script(
+        [Watch(1), Trouble("ahead", "everything", None), Force(0, "pause"), Watch(1)]
+    ),
+    "so is what was placed since the last look": Script(
+        [Watch(1), Trouble("ahead", "everything", None), Watch(1), Place("$30.00", 2), Watch(1)]
+    ),
+    "a notice puts no change of a limit aside": Script(
+        [Watch(1), Place("$4.00"), Place("$30.00"), Cost(4, "$15.00"), Cost(4, "$90.00"), Limit(4, "$15.00")],
+        ahead=-600.0,
+    ),
+    "of a machine whose bid had ended before the first look the looks tell, and no more": Script(
+        [Force(4, "allocate"), End(1), Watch(3), Become(9, "STARTING")]
+    ),
 }

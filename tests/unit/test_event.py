@@ -236,8 +236,10 @@ def test_what_routing_is_told_of_a_reserved_instance() -> None:
 @pytest.mark.parametrize(
     ("occurred", "window", "age"),
     [
-        (-60.0, -5.0, 70),  # when it happened
-        (None, -5.0, 15),  # else since the last poll without it
+        (-3.0, -5.0, 13),  # when it happened
+        (-60.0, None, 70),
+        (-60.0, -5.0, 15),  # and not longer ago than the last look without it: clocks are told wrong
+        (None, -5.0, 15),
         (None, None, 10),  # else since it was seen
         (100.0, -5.0, 0),  # the marketplace's clock is ahead of ours
     ],
