@@ -100,6 +100,12 @@ def test_news_is_not_taken_for_old_because_an_answer_tells_a_wrong_time(database
     assert claimed(database, 60) == 1
 
 
+def test_nor_because_all_that_was_told_since_it_was_seen_is_wrong(database: Database) -> None:
+    set_clock(database, 4 * HOUR)
+    sql(database, "UPDATE transitions SET ahead_seconds = ?, occurred_at = window_start", 4 * HOUR)
+    assert claimed(database, 60) == 1
+
+
 def test_what_is_held_is_in_nobodys_way(database: Database) -> None:
     assert claimed(database, 4 * HOUR, sure=False) == 0
     fresh = poll(4 * HOUR, an_instance(status=RUNNING), whole=frozenset())

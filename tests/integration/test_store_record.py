@@ -341,7 +341,7 @@ def test_what_was_measured_by_a_clock_that_was_set_is_told_in_terms_of_the_new_o
     with opened(tmp_path) as database:
         keep(database, poll(0, a_bid()))
         seen = replace(poll(10 + set_by, a_bid(status="Preempting")), ahead=timedelta(seconds=-set_by))
-        recorded = record(database, seen, (), host=HOST, window=lambda fid: None, pause=pause)
+        recorded = record(database, seen, (), host=HOST, window=lambda fid: None, pause=pause, lost=True)
         ((start, observed, ahead),) = sql(
             database, "SELECT window_start, observed_at, ahead_seconds FROM transitions WHERE after = 'Preempting'"
         )
@@ -353,3 +353,12 @@ def test_what_was_measured_by_a_clock_that_was_set_is_told_in_terms_of_the_new_o
         record(database, late, (), host=HOST, window=lambda fid: None, pause=pause)
         with database.read() as connection:
             assert wishes.gap(connection, PROJECT.fid) == Gap(at(10), at(70)), "by the marketplace's clock"
+
+
+def test_a_window_stays_where_our_clock_was_not_set(tmp_path: Path) -> None:
+    """Whatever the answers say of the marketplace's."""
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid()))
+        seen = replace(poll(10, a_bid(status="Preempting")), ahead=timedelta(hours=2))
+        record(database, seen, (), host=HOST, window=lambda fid: None)
+        assert sql(database, "SELECT window_start FROM transitions WHERE after = 'Preempting'") == [(stored(at(0)),)]
