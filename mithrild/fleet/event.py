@@ -166,12 +166,13 @@ def facts(event: Mapping[str, Any], step: Transition, now: datetime, ahead: time
     is later.
 
     `ahead`: the marketplace's clock minus ours. When something happened is told by that clock; but all that its answers
-    say of it may be wrong, and what was not there a moment ago is news.
+    say of it may be wrong, and what was otherwise a moment ago is news. That a thing was not there is no sign: it may
+    have been set aside.
     """
     data = event["data"]
     bid = data["bid"] or {}
     known = [step.occurred_at - ahead] if step.occurred_at else []
-    known += [step.window_start] if step.window_start else []
+    known += [step.window_start] if step.window_start and (not known or step.before is not None) else []
     deadline = data["deadline"] if is_about_a_notice(step) else None
     return Facts(
         type=event["type"],

@@ -100,7 +100,7 @@ def _query(in_line: bool, urgent: bool, rehearsed: bool) -> Select[Any]:
             or_(mine.c.next_at <= now, set_back).label("ready"),
             last.scalar_subquery().label("last"),
             _notices.c.deadline,
-            *(_transitions.c[name] for name in ("type", "bid", "occurred_at", "window_start", "observed_at")),
+            *(_transitions.c[name] for name in ("type", "bid", "before", "occurred_at", "window_start", "observed_at")),
             _transitions.c.ahead_seconds,
         )
         .select_from(
@@ -168,7 +168,7 @@ def _age(row: RowMapping, now: datetime, ahead: timedelta | None) -> timedelta:
     seen = row["window_start"] or row["observed_at"]
     happened = row["occurred_at"] or seen + then  # by the marketplace's clock
     by_ours: timedelta = now + then - happened
-    if row["window_start"] is not None:
+    if row["window_start"] is not None and row["before"] is not None:
         by_ours = min(by_ours, now - seen)
     if ahead is None:
         return by_ours

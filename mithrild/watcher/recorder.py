@@ -40,10 +40,11 @@ class Looked:
     ahead: timedelta
     bearing: timedelta | None
 
-    def begun(self, seen: Snapshot) -> datetime:
-        """In terms of our clock as it goes by now. Where that was not set it is surer than what an answer says."""
+    def begun(self, seen: Snapshot, *, lost: bool) -> datetime:
+        """In terms of our clock as it goes by now. Where that was not set it is surer than what an answer says; `lost`:
+        it may have been while this was seen."""
         held = self.bearing is not None and seen.bearing is not None and abs(seen.bearing - self.bearing) <= NO_JUMP
-        return self.asked_at if held else self.asked_at + self.ahead - seen.ahead
+        return self.asked_at if held and not lost else self.asked_at + self.ahead - seen.ahead
 
 
 class Recorder:
@@ -138,9 +139,9 @@ class Recorder:
             for group in (seen.bids, seen.instances, seen.clusters):
                 for fid, item in group.items():
                     self._newest[fid] = Looked(item.ticket, seen.asked_at, seen.ahead, seen.bearing)
-            horizon = seen.asked_at - REMEMBERED
+            horizon = seen.asked_at + seen.ahead - REMEMBERED
             if len(self._newest) > 2 * self._pruned:
-                self._newest = {fid: last for fid, last in self._newest.items() if last.begun(seen) > horizon}
+                self._newest = {fid: one for fid, one in self._newest.items() if one.asked_at + one.ahead > horizon}
                 self._pruned = max(len(self._newest), 1000)
         for _, step in added.steps:
             _tell(step, _name(step, seen))
@@ -154,7 +155,7 @@ class Recorder:
         self, seen: Snapshot, rules: Sequence[HookRule], changed: bool, pause: timedelta, lost: bool
     ) -> Recorded:
         def window(fid: str) -> datetime | None:
-            return self._newest[fid].begun(seen) if fid in self._newest else None
+            return self._newest[fid].begun(seen, lost=lost) if fid in self._newest else None
 
         return record(
             self._database,

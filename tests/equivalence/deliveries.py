@@ -42,8 +42,9 @@ class Case:
 
     @property
     def wrong(self) -> timedelta:
-        """What nobody saw is as old as the answers say, even if all of them bear a wrong date."""
-        return self.shown.wrong if self.shown.event["data"]["provenance"] == "backfilled" else NOTHING
+        """What no two looks show is as old as the answers say, even if all of them bear a wrong date."""
+        data = self.shown.event["data"]
+        return self.shown.wrong if data["provenance"] == "backfilled" or data["from"] is None else NOTHING
 
     @property
     def is_notice(self) -> bool:

@@ -60,13 +60,13 @@ class Diary:
         """Somebody is about to look; the timeline has come so far."""
         self._newest = newest
 
-    def note(self, database: Database, ahead: timedelta, newest: int, breaks: int) -> None:
+    def note(self, database: Database, ahead: timedelta, newest: int, breaks: int, *, misled: bool) -> None:
         """Takes down what is new. `ahead`: what really lies between the marketplace's clock and ours now; `newest`: how
-        far the timeline has come; `breaks`: how often the daemon has lost its bearings. Fails where what was shown
-        before is there no more, or is not what it was."""
+        far the timeline has come; `breaks`: how often the daemon has lost its bearings; `misled`: whether more than one
+        call has told a wrong time. Fails where what was shown before is there no more, or is not what it was."""
         with database.read() as connection:
             cursor = next(iter(read.projects(connection)), None)
-            self._note_events(connection, ahead, breaks)
+            self._note_events(connection, ahead, breaks, misled)
             self._note_deliveries(connection, ahead)
         if cursor is not None and cursor["baseline_at"] is not None and self.first_sight is None:
             self.first_sight = (self._newest, newest)
@@ -74,11 +74,11 @@ class Diary:
             # It stands in terms of the clock as it was then, and the row knows the difference of that time.
             told = timedelta(seconds=cursor["ahead_seconds"])
             if cursor["polled_at"] + told != self._looked:
-                self._wrong_at = breaks if abs(told - ahead) > WRONG else None
+                self._wrong_at = breaks if misled and abs(told - ahead) > WRONG else None
             self._looked = cursor["polled_at"] + told
         self._newest = newest
 
-    def _note_events(self, connection: Connection, ahead: timedelta, breaks: int) -> None:
+    def _note_events(self, connection: Connection, ahead: timedelta, breaks: int, misled: bool) -> None:
         events = read.events(connection, after=0, limit=1_000_000)
         rows = connection.exec_driver_sql("select sequence, ahead_seconds from transitions")
         told: dict[int, float] = dict(rows.tuples().all())
@@ -89,7 +89,7 @@ class Diary:
             assert (sequence, id, body) == (one.sequence, known, one.body), "an event that was shown has changed"
         for sequence, id, _, body in events[len(self.shown) :]:
             observed = _moment(json.loads(body)["data"]["observed_at"])
-            wrong = timedelta(seconds=told[sequence]) - ahead
+            wrong = timedelta(seconds=told[sequence]) - ahead if misled else timedelta(0)
             doubtful = self._wrong_at if self._wrong_at is not None else breaks if abs(wrong) > WRONG else None
             self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful)
 

@@ -166,9 +166,6 @@ KEPT = {
     "what is seen to happen is news whatever the date of the answers": Script(
         [Watch(1), Trouble("ahead", "everything", None), Force(0, "pause"), Watch(1)]
     ),
-    "so is what was placed since the last look": Script(
-        [Watch(1), Trouble("ahead", "everything", None), Watch(1), Place("$30.00", 2), Watch(1)]
-    ),
     "a notice puts no change of a limit aside": Script(
         [Watch(1), Place("$4.00"), Place("$30.00"), Cost(4, "$15.00"), Cost(4, "$90.00"), Limit(4, "$15.00")],
         ahead=-600.0,

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.acceptance.fault_table import KINDS, WAYS
+from tests.acceptance.fault_table import CALLS, KINDS, WAYS
 from tests.crash.points import AT_START, POINTS
 from tests.equivalence.life import ACTIVE
 from tests.equivalence.world import World
@@ -154,6 +154,8 @@ class Trouble:
     async def happen(self, world: World) -> None:
         if self.way == "everything" and self.kind in WRONG_DATES and world.diary.first_sight is None:
             return  # nobody can know when a first look was of which every answer bears a wrong date
+        if self.kind in WRONG_DATES:
+            world.liars += len(CALLS) if self.way == "everything" else 1
         fault = WAYS[self.way].fault(KINDS[self.kind])
         body = {**fault, "method": "GET", "count": fault.get("count", self.count)}  # what a script does is no GET
         await world.visitor.post("/sandbox/faults", body, 201)

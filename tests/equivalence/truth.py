@@ -47,8 +47,6 @@ def differences(world: World, *, but_for_loops: bool = False) -> Iterator[str]:
             yield f"{subject}"
             continue
         truth, rows = begun
-        if _is_orphan(world, subject):
-            truth = _seen_of(truth, rows)
         if [_value(step.after) for step in truth] != [_value(row["after"]) for row in rows]:
             if not (but_for_loops and _lacks_loops(truth, rows)):
                 yield f"other steps: {subject}"
@@ -65,18 +63,23 @@ def differences(world: World, *, but_for_loops: bool = False) -> Iterator[str]:
 def _is_orphan(world: World, subject: Subject) -> bool:
     """Whether this is a machine of a bid that had ended before the first look, and so is not on record. It is not
     looked back at: the looks tell of it, and no more."""
+    assert world.diary.first_sight is not None
     bid = next((step.bid for step in subject.truth if step.kind == "instance"), None)
-    if bid is None or world.diary.first_sight is None:
+    if bid is None:
         return False
     steps = [step for step in world.market.timeline.after(0, 1_000_000) if step.subject == bid]
     return _was_over([step for step in steps if step.aspect == "status"], world.diary.first_sight[0])
 
 
-def _seen_of(truth: Sequence[Step], rows: Sequence[Row]) -> Sequence[Step]:
-    """The steps that the rows can stand for, in their order."""
+def _known(world: World, subject: Subject, truth: Sequence[Step], rows: Sequence[Row]) -> Sequence[Step]:
+    """The steps that have to be on record: of an orphan those that its rows can stand for, in their order, and the
+    last."""
+    if not _is_orphan(world, subject):
+        return truth
     left = iter(truth)
     found = (next((step for step in left if _value(step.after) == _value(row["after"])), None) for row in rows)
-    return [step for step in found if step is not None]
+    seen = [step for step in found if step is not None]
+    return seen if seen[-1:] == list(truth[-1:]) else truth
 
 
 def _lacks_loops(truth: Sequence[Step], rows: Sequence[Row]) -> bool:
@@ -118,14 +121,15 @@ def _begun(world: World) -> Iterator[tuple[Subject, tuple[Sequence[Step], Sequen
             if aspect == "status" and not _was_over(status.truth, after):
                 yield subject, None
         elif not status.rows[0]["baseline"]:
-            yield subject, (subject.truth, subject.rows)
+            yield subject, (_known(world, subject, subject.truth, subject.rows), subject.rows)
         elif (begun := _first_seen(status, before, after)) is None:
             yield subject, None
         else:
             # Of what came before a first sight nothing is told. The status that was so then has a row, and no news.
             since = begun if aspect == "status" else before
             truth = [step for step in subject.truth if step.seq > since]
-            yield subject, (truth, subject.rows[1:] if aspect == "status" else subject.rows)
+            rows = subject.rows[1:] if aspect == "status" else subject.rows
+            yield subject, (_known(world, subject, truth, rows), rows)
 
 
 def _was_over(truth: Sequence[Step], by: int) -> bool:

@@ -38,6 +38,7 @@ class World:
         self.placed = 0
         self.by_word: set[int] = set()  # the steps that were said rather than done: no notice among them is carried out
         self.diary = Diary()
+        self.liars = 0  # of how many calls the answers have borne a wrong date
 
     @property
     def breaks(self) -> int:
@@ -145,7 +146,9 @@ class World:
 
     def _note(self, database: Database) -> None:
         there = datetime.fromtimestamp(self.market.agenda.clock(), UTC)
-        self.diary.note(database, there - self.clock.now(), self.market.timeline.newest, self.breaks)
+        self.diary.note(
+            database, there - self.clock.now(), self.market.timeline.newest, self.breaks, misled=self.liars > 1
+        )
 
 
 def in_world(folder: Path, story: Callable[[World], Awaitable[None]], *, ahead: float = 0.0) -> None:

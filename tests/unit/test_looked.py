@@ -30,4 +30,5 @@ def test_the_beginning_of_a_window(bearing: float | None, ahead: float, begun: f
         ahead=timedelta(seconds=ahead),
         bearing=None if bearing is None else timedelta(seconds=bearing),
     )
-    assert looked.begun(seen) == moment(begun)
+    assert looked.begun(seen, lost=False) == moment(begun)
+    assert looked.begun(seen, lost=True) == moment(100 - ahead), "it may have been set while this was seen"

@@ -95,6 +95,18 @@ def test_our_clock_that_was_set_is_noticed_at_once() -> None:
     assert abs(answers.come([BIDS], -3600) + 3600) <= 1
 
 
+@pytest.mark.parametrize("slept", [True, False])
+@pytest.mark.parametrize("first", [BIDS, INSTANCES])
+def test_one_that_lies_is_not_believed_after_a_sleep_or_a_clock_that_was_set_either(first: str, slept: bool) -> None:
+    answers = Answers()
+    answers.come(["/me", "/projects", *POLL * 5], 0)
+    answers.set_our_clock(3600)
+    true = 0 if slept else -3600
+    for path in (first, BIDS, INSTANCES):
+        found = answers.come([path], true - 7200 if path == INSTANCES else true)
+    assert abs(found - true) <= 1
+
+
 @pytest.mark.parametrize("set_by", [3600, -3600])
 def test_an_answer_over_which_the_clock_was_set_says_nothing(set_by: float) -> None:
     answers = Answers()
