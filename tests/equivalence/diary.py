@@ -81,7 +81,7 @@ class Diary:
     def _note_events(self, connection: Connection, ahead: timedelta, breaks: int, misled: bool) -> None:
         events = read.events(connection, after=0, limit=1_000_000)
         rows = connection.exec_driver_sql("select sequence, ahead_seconds from transitions")
-        told: dict[int, float] = dict(rows.tuples().all())
+        told = {row.sequence: row.ahead_seconds for row in rows}
         sequences = [sequence for sequence, *_ in events]
         assert sequences == sorted(set(sequences)), "a sequence was used twice, or out of turn"
         assert len(events) >= len(self.shown), "an event that was shown is there no more"
