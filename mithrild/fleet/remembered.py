@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mithrild.fleet.lifecycle import FINAL
 from mithrild.fleet.model import Bid, BidEvent
+from mithrild.fleet.notices import NOTICE
 from mithrild.fleet.price import spelled
 from mithrild.fleet.timeline import Told
 
@@ -50,10 +51,16 @@ UNNAMED: Mapping[str, str] = {
 
 
 def status_steps(
-    events: Sequence[BidEvent], bid: Bid, instances: Sequence[Sequence[Told]], *, alone: bool = False
+    events: Sequence[BidEvent],
+    bid: Bid,
+    instances: Sequence[Sequence[Told]],
+    *,
+    alone: bool = False,
+    stood: datetime | None = None,
 ) -> list[Told]:
     """What the bid went through. `alone`: the record has no row of it. Then its own times stand in for a history that
-    does not tell, or no longer tells, when it was placed and when it ended."""
+    does not tell, or no longer tells, when it was placed and when it ended. `stood`: when the bid was seen as it is,
+    after all of this: an open one whose notice came last is open again, whatever its instances tell."""
     steps = []
     for event in events:
         meaning = BID_WORDS.get(event.word)
@@ -65,7 +72,10 @@ def status_steps(
     over = bid.status in FINAL and all(one.after != bid.status for one in steps)
     if alone and over and bid.deactivated_at is not None:
         steps = in_order([*steps, Told(bid.status, bid.deactivated_at)])
-    return reopened(steps, instances)
+    steps = reopened(steps, instances)
+    if stood is not None and bid.status == "Open" and steps and steps[-1].after == "Preempting":
+        steps.append(Told("Open", max(steps[-1].at, min(steps[-1].at + NOTICE, stood)), inferred=True))
+    return steps
 
 
 def reopened(story: Sequence[Told], instances: Sequence[Sequence[Told]]) -> list[Told]:

@@ -37,7 +37,8 @@ class Remembered:
 
     `unseen`: instances that the record does not hold, as the marketplace shows them. `ahead` is the marketplace's clock
     minus ours; `asked` the newest transition of the bid when all this was asked for. `whole`: the stories of instances
-    begin where they began, and not only where they were asked for. `gap`: what this is to explain.
+    begin where they began, and not only where they were asked for. `stood`: when a poll showed the bid as the record
+    has it, after all this had been told before. `gap`: what this is to explain.
     """
 
     bid: str
@@ -48,6 +49,7 @@ class Remembered:
     ahead: timedelta = timedelta(0)
     asked: int = 0
     whole: bool = True
+    stood: datetime | None = None
     gap: Gap | None = None
 
 
@@ -163,7 +165,7 @@ def _subjects(
     status = "gone" if bid.gone else bid.value.status
     mine = Subject("bid", told.bid, told.project, told.bid, status)
     rows, stories = _rows(connection, mine), list(told.instance_steps.values())
-    yield mine, remembered.status_steps(told.events, bid.value, stories, alone=not rows), rows
+    yield mine, remembered.status_steps(told.events, bid.value, stories, alone=not rows, stood=told.stood), rows
     for fid, story in sorted(told.instance_steps.items()):
         if (held := known.instances.get(fid)) is not None:
             status = "gone" if held.gone else held.value.status

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -51,11 +51,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A question that came to nothing: how often by now, when it is put again, and what its bid had gone through."""
+    """A question that came to nothing: how often by now, when it is put again, and what its bid had gone through.
+    `told`: when the last answer came, by our clock, and the time of the newest line in it."""
 
     tries: int
     until: float
     newest: int
+    told: tuple[datetime, datetime] | None = None
+
+    def has_stood(self, newest: int, line: datetime, polled_at: datetime | None) -> bool:
+        """Whether a whole poll that was begun after the last answer showed nothing new, and no line came since."""
+        if self.told is None or polled_at is None or newest != self.newest:
+            return False
+        return polled_at > self.told[0] and line == self.told[1]
 
 
 class Backfill:
@@ -193,6 +201,7 @@ class Backfill:
         through = self._through
         asked = await self._read(lambda connection: wishes.newest(connection, fid))
         cursor = await self._read(lambda connection: read.project(connection, self._project))
+        before = self._waits.get(fid)
         tries = self._note_try(fid, asked)
         since = self._asked.get(fid)
         stories = None if through is None else through.stories_of(fid, asked)
@@ -214,12 +223,20 @@ class Backfill:
             if through is not None and tries >= TRIES:
                 through.done(fid, f"its history cannot be had ({error})")
             return
-        await self._keep(fid, history, through, asked, tries)
+        stood = None
+        if history.events:
+            line = max(event.at for event in history.events)
+            if before is not None and before.has_stood(asked, line, cursor["polled_at"]):
+                stood = cursor["polled_at"] + timedelta(seconds=cursor["ahead_seconds"])
+            self._waits[fid] = replace(self._waits[fid], told=(self._clock.now(), line))
+        await self._keep(fid, history, through, asked, tries, stood=stood)
         if cursor["polled_at"] is not None:
             # What led away from the last look was left to the next one, so it has to be asked for once more.
             self._asked[fid] = by_theirs(cursor, cursor["polled_at"]) - OVERLAP
 
-    async def _keep(self, fid: str, history: History, through: LookThrough | None, asked: int, tries: int) -> None:
+    async def _keep(
+        self, fid: str, history: History, through: LookThrough | None, asked: int, tries: int, *, stood: datetime | None
+    ) -> None:
         told = Remembered(
             bid=fid,
             project=self._project,
@@ -229,6 +246,7 @@ class Backfill:
             ahead=self._marketplace.skew or timedelta(),
             asked=asked,
             whole=history.whole,
+            stood=stood,
             gap=through.gap if through is not None and fid in through.left else None,
         )
         learned = await self._recorder.remember(told, self._clock.now())

@@ -173,4 +173,7 @@ KEPT = {
     "of a machine whose bid had ended before the first look the looks tell, and no more": Script(
         [Force(4, "allocate"), End(1), Watch(3), Become(9, "STARTING")]
     ),
+    "a bid that is seen open again is open, though one of its machines still says that it is under notice": Script(
+        [Watch(1), Asleep(), Asleep(), Become(1, "STOPPED"), Watch(3), Asleep(), Become(11, "PREEMPTING")], ahead=600.0
+    ),
 }

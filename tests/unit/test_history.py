@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mithrild.fleet.history import Merge, Subject, merge
-from mithrild.fleet.remembered import reopened
+from mithrild.fleet.model import BidEvent
+from mithrild.fleet.remembered import reopened, status_steps
 from mithrild.fleet.timeline import Row, Told
-from tests.unit.fleet_builders import moment
+from tests.unit.fleet_builders import bid, moment
 
 NEVER = moment(10**6)
 LIFE = ("NEW", "STARTING", "RUNNING", "PREEMPTING", "PREEMPTED", "ERROR")
@@ -183,6 +184,17 @@ def test_a_bid_reopens_when_its_instances_stop() -> None:
         "a machine that stopped tells nothing of all"
     )
     assert reopened([*words, again], []) == [*words, again], "where no instance tells, nothing is inferred"
+
+
+def test_a_bid_that_was_seen_open_after_its_notice_is_open_again_whatever_its_instances_tell() -> None:
+    events = [BidEvent("Placed", moment(0)), BidEvent("Allocated", moment(10)), BidEvent("Preempted", moment(60))]
+    noticed = [Told("STATUS_RUNNING", moment(20)), Told("STATUS_PREEMPTING", moment(60))]
+    words = [Told("Open", moment(0)), Told("Allocated", moment(10)), Told("Preempting", moment(60))]
+    for seen, at in [(5000, 360), (100, 100), (30, 60)]:
+        told = status_steps(events, bid(status="Open"), [noticed], stood=moment(seen))
+        assert told == [*words, Told("Open", moment(at), inferred=True)]
+    assert status_steps(events, bid(status="Open"), [noticed]) == words, "nobody has looked since"
+    assert status_steps(events, bid(status="Preempting"), [noticed], stood=moment(90)) == words
 
 
 def test_what_was_told_of_one_moment_keeps_its_order_around_a_bid_that_reopens() -> None:
