@@ -47,7 +47,7 @@ class Standing:
             self._health.last_error = None
             recovered |= self._gaps.recovered()
         if recovered:
-            self._cadence.look_at_once("prices", "clusters")
+            self._look_at_the_rest()
         await self._is_there()
 
     async def failed(self, error: MarketplaceError) -> None:
@@ -87,8 +87,13 @@ class Standing:
 
     async def accepted(self) -> None:
         self._health.key, self._health.key_message = "ok", None
-        self._lockout.recovered()
+        if self._lockout.recovered():
+            self._look_at_the_rest()
         await self._tell("accepted")
+
+    def _look_at_the_rest(self) -> None:
+        """What is asked for beside the polls was not, and would wait for its own turn."""
+        self._cadence.look_at_once("prices", "clusters")
 
     async def _is_there(self) -> None:
         self._health.reachable, self._health.failing_since = True, None
