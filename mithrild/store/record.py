@@ -56,11 +56,18 @@ def record(
     have been set since the last commit."""
 
     def work(connection: Connection, seen: Snapshot = seen) -> Recorded:
-        cursors.put_in_present_terms(connection, seen.project, seen.ahead, seen.observed_at if lost else None)
         cursor = read.project(connection, seen.project)
         fresh, seen = _first_sight(cursor, seen)
+        left = timedelta(0)
+        # By the marketplace's clock the last complete poll is known by the difference that was told with it, until the
+        # next one is told another.
+        if seen.complete or lost or cursor["polled_at"] is None:
+            left = cursors.put_in_present_terms(
+                connection, seen.project, seen.ahead, seen.observed_at if lost else None
+            )
+            cursor = read.project(connection, seen.project)
         if not changed and not fresh:
-            return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause))
+            return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause, left))
         known = read.fleet(connection, seen.project, also=_named(seen))
         standing = read.open_notices(connection, seen.project)
 
@@ -99,7 +106,7 @@ def record(
             )
         wanted = wishes.changed(steps)
         wishes.want(connection, *wanted)
-        gap = _write_cursor(connection, seen, cursor, fresh, pause)
+        gap = _write_cursor(connection, seen, cursor, fresh, pause, left)
         return Recorded(tuple(steps), len(news), deliveries, fresh, bool(wanted) or gap)
 
     return database.keep(work)
@@ -196,7 +203,12 @@ def _supersede(connection: Connection, ended: Sequence[Notice], now: datetime) -
 
 
 def _write_cursor(
-    connection: Connection, seen: Snapshot, cursor: RowMapping, fresh: frozenset[Kind], pause: timedelta
+    connection: Connection,
+    seen: Snapshot,
+    cursor: RowMapping,
+    fresh: frozenset[Kind],
+    pause: timedelta,
+    left: timedelta,
 ) -> bool:
     """Moves the poll cursor. Whether it moved over a gap."""
     marks = {"bid": "bids_polled_at", "instance": "instances_polled_at", "cluster": "clusters_polled_at"}
@@ -204,7 +216,7 @@ def _write_cursor(
     gap: dict[str, datetime] = {}
     if seen.complete:
         values["polled_at"] = seen.asked_at
-        gap = wishes.gap_before(cursor, seen.asked_at, pause)
+        gap = wishes.gap_before(cursor, seen.asked_at, pause, left)
     values |= gap
     if "bid" in fresh:
         values["baseline_at"] = values["looked_back_at"] = seen.observed_at

@@ -166,6 +166,9 @@ KEPT = {
     "what is seen to happen is news whatever the date of the answers": Script(
         [Watch(1), Trouble("ahead", "everything", None), Force(0, "pause"), Watch(1)]
     ),
+    "a gap begins at the last look though every answer bears a wrong date since": Script(
+        [Watch(1), Trouble("ahead", "everything", None), Away(3600.0), Watch(4)]
+    ),
     "a notice puts no change of a limit aside": Script(
         [Watch(1), Place("$4.00"), Place("$30.00"), Cost(4, "$15.00"), Cost(4, "$90.00"), Limit(4, "$15.00")],
         ahead=-600.0,

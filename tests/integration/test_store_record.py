@@ -362,3 +362,20 @@ def test_a_window_stays_where_our_clock_was_not_set(tmp_path: Path) -> None:
         seen = replace(poll(10, a_bid(status="Preempting")), ahead=timedelta(hours=2))
         record(database, seen, (), host=HOST, window=lambda fid: None)
         assert sql(database, "SELECT window_start FROM transitions WHERE after = 'Preempting'") == [(stored(at(0)),)]
+
+
+@pytest.mark.parametrize("set_by", [-7200, 7200])
+def test_a_poll_is_as_old_as_it_is_whatever_the_answers_say(tmp_path: Path, set_by: float) -> None:
+    """And what the marketplace is asked for begins there by either clock: nobody knows whether it was set."""
+    pause, changed = timedelta(seconds=20), timedelta(seconds=set_by)
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid()))
+        clusters = replace(poll(5, whole=frozenset({"cluster"}), complete=False), ahead=changed)
+        record(database, clusters, (), host=HOST, window=lambda fid: None, pause=pause)
+        assert sql(database, "SELECT polled_at FROM projects") == [(stored(at(0)),)]
+        whole = replace(poll(60, a_bid()), ahead=changed)
+        record(database, whole, (), host=HOST, window=lambda fid: None, pause=pause)
+        assert sql(database, "SELECT polled_at FROM projects") == [(stored(at(60)),)]
+        with database.read() as connection:
+            gap = wishes.gap(connection, PROJECT.fid)
+        assert gap == Gap(min(at(0), at(set_by)), at(60 + set_by))
