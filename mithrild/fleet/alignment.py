@@ -64,11 +64,12 @@ class _Laid:
 
     def by_windows(self) -> None:
         """Clocks may be a little off: a row that holds the step all the same is to be preferred, but not an earlier
-        step."""
+        step. What fits only so, out of the order in which all was seen, is another step of the same second."""
         for at, told in self._unmatched():
             fitting = [row for row in reversed(self._free) if _holds(row, told, SLACK)]
             fitting = [row for row in fitting if not self._is_passed(at, row, row.ahead)]
-            self._take(at, next((row for row in fitting if _holds(row, told)), next(iter(fitting), None)))
+            nearly = next((row for row in fitting if self._is_in_order(at, row)), None)
+            self._take(at, next((row for row in fitting if _holds(row, told)), nearly))
 
     def by_windows_in_terms_of(self, ahead: timedelta) -> None:
         """The difference between the clocks may have been told wrong when a row was written. What it is now is tried

@@ -215,6 +215,14 @@ def test_what_was_seen_last_is_no_earlier_step_than_what_was_seen_before_it() ->
     assert align(rows[1:], story[:1]) == Outcome(), "where nothing tells, it may be that"
 
 
+def test_nor_is_it_within_the_second_that_clocks_may_be_off() -> None:
+    rows = [row(1, "Allocated", None, 1), row(2, "Preempting", 0, 1), row(3, "Open", 0, 2000)]
+    story = told(("Open", 0), ("Allocated", 0), ("Preempting", 1))
+    assert align(rows, story) == Outcome(times([(1, 0), (2, 1)]), (story[0],))
+    reopened = Told("Open", moment(301), inferred=True)
+    assert align(rows, [*story, reopened]).missing == (story[0],)
+
+
 def test_window_that_begins_after_its_end_says_when_it_ended() -> None:
     wrong = replace(row(1, "Allocated", 7200, 500), ahead=timedelta(hours=-2))
     assert align([wrong], told(("Allocated", 15), ("Open", 400))).times == times([(1, 15)])
