@@ -19,10 +19,12 @@ from mithrild.store import read
 from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
 
 _projects, _notices, _deliveries = table_of(ProjectRow), table_of(NoticeRow), table_of(DeliveryRow)
-# What is compared with the times of histories stays where it is by the marketplace's clock, also where only its answers
-# say that it goes otherwise. The windows of looks, and the age of what is shown, are by ours.
-BY_THEIRS = ("baseline_at", "clusters_baseline_at", "gap_since", "gap_until", "looked_back_at")
-MOMENTS = (*BY_THEIRS, "polled_at", "bids_polled_at", "instances_polled_at", "clusters_polled_at")
+# What stays where it is by the marketplace's clock, also where only its answers say that it goes otherwise. The windows
+# of looks, and the age of what is shown, are by ours. So is how far everything was looked back at: of the moments that
+# this may be by the marketplace's clock the earliest counts (`by_theirs`).
+BY_THEIRS = ("baseline_at", "clusters_baseline_at", "gap_since", "gap_until")
+BY_OURS = ("polled_at", "looked_back_at", "bids_polled_at", "instances_polled_at", "clusters_polled_at")
+MOMENTS = (*BY_THEIRS, *BY_OURS)
 
 
 def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> Mapping[str, Any]:
@@ -31,15 +33,11 @@ def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> 
     return {**row, **_moments(row, _by(row, ahead), MOMENTS)}
 
 
-def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> timedelta:
+def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> None:
     """Has it stand so in the record. With `now`, our clock may have been set, and what stands in every project goes
     with it, the deadlines of notices too. Without it our clock was not set, and those are as right as they were,
-    whatever the marketplace's answers say.
-
-    Returns how much later the moments of this project that are not `BY_THEIRS` would have to be for the answers to be
-    right: zero where they were put in present terms, too."""
-    its_own = read.project(connection, project)
-    rows = [its_own] if now is None else read.projects(connection, watched=False)
+    whatever the marketplace's answers say."""
+    rows = [read.project(connection, project)] if now is None else read.projects(connection, watched=False)
     if now is not None:
         _set_tries(connection, present_ahead(connection) - ahead, now)
     for row in rows:
@@ -50,7 +48,6 @@ def put_in_present_terms(connection: Connection, project: str, ahead: timedelta,
         connection.execute(put.values(ahead_seconds=ahead.total_seconds(), **moments))
         if now is not None:
             _set_deadlines(connection, row["fid"], by, now)
-    return _by(its_own, ahead) if now is None else timedelta(0)
 
 
 def _by(row: RowMapping, ahead: timedelta) -> timedelta:
@@ -60,7 +57,11 @@ def _by(row: RowMapping, ahead: timedelta) -> timedelta:
 
 
 def _moments(row: RowMapping, by: timedelta, names: Iterable[str]) -> dict[str, datetime]:
-    return {name: shifted(row[name], by) for name in names if row[name] is not None}
+    moments = {name: shifted(row[name], by) for name in names if row[name] is not None}
+    if "looked_back_at" in moments:
+        # It may be the last answer that was wrong, and not our clock that was set: what is asked twice does no harm.
+        moments["looked_back_at"] = min(moments["looked_back_at"], row["looked_back_at"])
+    return moments
 
 
 def present_ahead(connection: Connection) -> timedelta:

@@ -40,7 +40,9 @@ def end_look(
     with database.write() as connection:
         row = read.project(connection, project)
         looked = update(_projects).where(_projects.c.fid == project)
-        connection.execute(looked.values(looked_back_at=max(begun, row["looked_back_at"] or begun)))
+        # Our clock may have been set back since it was begun.
+        until = min(max(begun, row["looked_back_at"] or begun), now)
+        connection.execute(looked.values(looked_back_at=until))
         if gap is None or wishes.gap(connection, project) != gap:
             return False
         connection.execute(looked.values(gap_since=None, gap_until=None))

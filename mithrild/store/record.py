@@ -56,18 +56,12 @@ def record(
     have been set since the last commit."""
 
     def work(connection: Connection, seen: Snapshot = seen) -> Recorded:
+        before = read.project(connection, seen.project)["polled_at"]
+        cursors.put_in_present_terms(connection, seen.project, seen.ahead, seen.observed_at if lost else None)
         cursor = read.project(connection, seen.project)
         fresh, seen = _first_sight(cursor, seen)
-        left = timedelta(0)
-        # By the marketplace's clock the last complete poll is known by the difference that was told with it, until the
-        # next one is told another.
-        if seen.complete or lost or cursor["polled_at"] is None:
-            left = cursors.put_in_present_terms(
-                connection, seen.project, seen.ahead, seen.observed_at if lost else None
-            )
-            cursor = read.project(connection, seen.project)
         if not changed and not fresh:
-            return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause, left))
+            return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause, before))
         known = read.fleet(connection, seen.project, also=_named(seen))
         standing = read.open_notices(connection, seen.project)
 
@@ -106,7 +100,7 @@ def record(
             )
         wanted = wishes.changed(steps)
         wishes.want(connection, *wanted)
-        gap = _write_cursor(connection, seen, cursor, fresh, pause, left)
+        gap = _write_cursor(connection, seen, cursor, fresh, pause, before)
         return Recorded(tuple(steps), len(news), deliveries, fresh, bool(wanted) or gap)
 
     return database.keep(work)
@@ -208,15 +202,15 @@ def _write_cursor(
     cursor: RowMapping,
     fresh: frozenset[Kind],
     pause: timedelta,
-    left: timedelta,
+    before: datetime | None,
 ) -> bool:
-    """Moves the poll cursor. Whether it moved over a gap."""
+    """Moves the poll cursor. Whether it moved over a gap. `before`: the complete poll before, in terms of its time."""
     marks = {"bid": "bids_polled_at", "instance": "instances_polled_at", "cluster": "clusters_polled_at"}
     values = {marks[kind]: seen.asked_at for kind in seen.whole}
     gap: dict[str, datetime] = {}
     if seen.complete:
         values["polled_at"] = seen.asked_at
-        gap = wishes.gap_before(cursor, seen.asked_at, pause, left)
+        gap = wishes.gap_before(cursor, seen.asked_at, pause, before)
     values |= gap
     if "bid" in fresh:
         values["baseline_at"] = values["looked_back_at"] = seen.observed_at

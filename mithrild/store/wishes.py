@@ -60,18 +60,25 @@ def answered(connection: Connection, bid: str, asked: int) -> None:
     connection.execute(update(_bids).where(_bids.c.fid == bid, ~later.exists()).values(history_due=False))
 
 
-def gap_before(cursor: RowMapping, asked_at: datetime, pause: timedelta, left: timedelta) -> dict[str, datetime]:
+def gap_before(
+    cursor: RowMapping, asked_at: datetime, pause: timedelta, before: datetime | None
+) -> dict[str, datetime]:
     """The gap that a whole look begun at `asked_at` ends, together with one that still stands, as it stands in the
     row: by our clock. Nothing where there is none. `cursor` is the project as it was before; `pause` is how long nobody
-    may look without its being a gap. `left`: how much later the last look would be if the marketplace's clock was set
-    since, and ours was not. Nobody knows, and what fell in a gap must not be missed: the earlier moment counts."""
+    may look without its being a gap.
+
+    All of it is to be looked back at, also if somebody did so before this look showed of what. When it began is not
+    sure if our clock may have been set: it may have been the answer with the last look that was wrong, and not the
+    clock that it was told by. `before`, which is that look in the terms of its time, counts if it is the earlier."""
     last: datetime | None = cursor["polled_at"] or cursor["baseline_at"]
     # After a clock was set the two are known to a second or so: a look that seems to come before the last one is none.
     if last is None or -CLOCKS_DIFFER <= asked_at - last <= pause:
         return {}
     # A clock that was set back tells nothing of how long it was.
-    since = min(last, shifted(last, left)) if last < asked_at else asked_at - WRONG_AT_MOST
-    return {"gap_since": min(cursor["gap_since"] or since, since), "gap_until": asked_at}
+    since = last if last < asked_at else asked_at - WRONG_AT_MOST
+    since = min(cursor["gap_since"] or since, since)
+    from_there = (moment for moment in (cursor["looked_back_at"], before, since) if moment is not None)
+    return {"gap_since": since, "gap_until": asked_at, "looked_back_at": min(from_there)}
 
 
 def gap(connection: Connection, project: str) -> Gap | None:

@@ -52,7 +52,8 @@ class Diary:
         self.tries: dict[str, list[Try]] = {}  # by delivery
         self.ended: dict[str, datetime] = {}  # delivery -> when it came to its end
         self.first_sight: tuple[int, int] | None = None  # the timeline before and after it
-        self._looked: datetime | None = None
+        self._polled_at: datetime | None = None  # by our clock, as it was then
+        self._looked: datetime | None = None  # by the marketplace's
         self._newest = 0
         self._wrong_at: int | None = None  # the breaks at the last look, if every answer bore a wrong date then
 
@@ -73,9 +74,12 @@ class Diary:
         if cursor is not None and cursor["polled_at"] is not None:
             # It stands in terms of the clock as it was then, and the row knows the difference of that time.
             told = timedelta(seconds=cursor["ahead_seconds"])
-            if cursor["polled_at"] + told != self._looked:
+            looked = cursor["polled_at"] + told
+            # Where our clock was not set it stays, whatever difference other answers tell after it.
+            if cursor["polled_at"] != self._polled_at and looked != self._looked:
                 self._wrong_at = breaks if misled and abs(told - ahead) > WRONG else None
-            self._looked = cursor["polled_at"] + told
+                self._looked = looked
+            self._polled_at = cursor["polled_at"]
         self._newest = newest
 
     def _note_events(self, connection: Connection, ahead: timedelta, breaks: int, misled: bool) -> None:

@@ -17,6 +17,7 @@ from mithrild.fleet.gaps import Gap
 from mithrild.fleet.model import Project, Transition
 from mithrild.fleet.routing import Match
 from mithrild.store import read, wishes
+from mithrild.store.cursor import by_theirs
 from mithrild.store.database import Database
 from mithrild.store.inventory import keep_prices, keep_projects
 from mithrild.store.record import Recorded, record, record_condition
@@ -373,9 +374,37 @@ def test_a_poll_is_as_old_as_it_is_whatever_the_answers_say(tmp_path: Path, set_
         clusters = replace(poll(5, whole=frozenset({"cluster"}), complete=False), ahead=changed)
         record(database, clusters, (), host=HOST, window=lambda fid: None, pause=pause)
         assert sql(database, "SELECT polled_at FROM projects") == [(stored(at(0)),)]
+        sql(database, "UPDATE projects SET looked_back_at = ?", stored(at(59)))  # before anybody knew of what
         whole = replace(poll(60, a_bid()), ahead=changed)
         record(database, whole, (), host=HOST, window=lambda fid: None, pause=pause)
         assert sql(database, "SELECT polled_at FROM projects") == [(stored(at(60)),)]
         with database.read() as connection:
-            gap = wishes.gap(connection, PROJECT.fid)
-        assert gap == Gap(min(at(0), at(set_by)), at(60 + set_by))
+            assert wishes.gap(connection, PROJECT.fid) == Gap(at(set_by), at(60 + set_by)), "as the answers tell"
+            row = read.project(connection, PROJECT.fid)
+        assert by_theirs(row, row["looked_back_at"]) == min(at(0), at(set_by))
+
+
+@pytest.mark.parametrize("told", [-7200, 7200])
+def test_what_is_looked_back_at_begins_early_enough_where_the_last_look_was_told_a_wrong_date(
+    tmp_path: Path, told: float
+) -> None:
+    """And then the daemon starts anew, so that our clock may have been set instead."""
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid()))
+        keep(database, replace(poll(60, a_bid()), ahead=timedelta(seconds=told)))
+        record(database, poll(9000, a_bid()), (), host=HOST, window=lambda fid: None, pause=timedelta(0), lost=True)
+        with database.read() as connection:
+            row = read.project(connection, PROJECT.fid)
+        assert by_theirs(row, row["looked_back_at"]) <= at(60)
+
+
+def test_a_deadline_told_between_whole_polls_stays_when_the_daemon_starts_anew(tmp_path: Path) -> None:
+    changed = timedelta(seconds=200)
+    noticed = (a_bid(status="Preempting"), an_instance(status=PREEMPTING))
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid(), an_instance()))
+        seen = poll(600, *noticed, complete=False, deadlines={"inst_1": at(900)})
+        keep(database, replace(seen, ahead=changed))
+        again = replace(poll(720, *noticed, complete=False), ahead=changed)
+        record(database, again, (), host=HOST, window=lambda fid: None, lost=True)
+        assert sql(database, "SELECT deadline FROM notices WHERE subject = 'inst_1'") == [(stored(at(900)),)]
