@@ -68,7 +68,7 @@ class _Laid:
         for at, told in self._unmatched():
             fitting = [row for row in reversed(self._free) if _holds(row, told, SLACK)]
             fitting = [row for row in fitting if not self._is_passed(at, row, row.ahead)]
-            nearly = next((row for row in fitting if self._is_in_order(at, row)), None)
+            nearly = next((row for row in fitting if self._is_in_order(at, row, sure=True)), None)
             self._take(at, next((row for row in fitting if _holds(row, told)), nearly))
 
     def by_windows_in_terms_of(self, ahead: timedelta) -> None:
@@ -112,9 +112,14 @@ class _Laid:
         begun = self._begun.get(row.sequence)
         return begun is not None and any(told.at <= begun + ahead - SLACK for told in self._story[at + 1 : at + 2])
 
-    def _is_in_order(self, at: int, row: Row) -> bool:
-        """What was seen was seen in the order in which it happened."""
-        others = ((there, one.sequence) for there, one in self._stands.items() if one.seen)
+    def _is_in_order(self, at: int, row: Row, *, sure: bool = False) -> bool:
+        """What was seen was seen in the order in which it happened. `sure`: only the rows that hold their step to the
+        second count."""
+        others = (
+            (there, one.sequence)
+            for there, one in self._stands.items()
+            if one.seen and (not sure or _holds(one, self._story[there]))
+        )
         return all((there < at) == (sequence < row.sequence) for there, sequence in others)
 
 
