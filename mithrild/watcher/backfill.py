@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from loguru import logger
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
-from mithrild.clock import Clock
+from mithrild.clock import Clock, bearing
 from mithrild.errors import KeyRefused, MarketplaceError, NotFound, Unreachable
 from mithrild.fleet.gaps import Gap
 from mithrild.fleet.schedule import WINDOW, backoff
 from mithrild.marketplace.budget import RequestBudget
 from mithrild.marketplace.client import Marketplace
 from mithrild.store import read, wishes
-from mithrild.store.cursor import by_theirs
+from mithrild.store.cursor import by_theirs, shifted
 from mithrild.store.database import Database
 from mithrild.store.history import Remembered, keep_ended
 from mithrild.watcher.look_through import THE_PROJECT, LookThrough, in_turn
 from mithrild.watcher.questions import History, Questions, Stories
 from mithrild.watcher.recorder import Recorder
+from mithrild.watcher.wait import Answered, Wait
 
 # Above this share of the request budget it waits. The polls take 0.8 at most, and wait above 0.9 themselves.
 SHARE = 0.85
@@ -47,23 +48,6 @@ FEW_PAGES = 3  # of the statuses of a project are asked for, also where asking b
 NAME = "history"  # in whose name the budget has what is asked here
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A question that came to nothing: how often by now, when it is put again, and what its bid had gone through.
-    `told`: when the last answer came, by our clock, and the time of the newest line in it."""
-
-    tries: int
-    until: float
-    newest: int
-    told: tuple[datetime, datetime] | None = None
-
-    def has_stood(self, newest: int, line: datetime, polled_at: datetime | None) -> bool:
-        """Whether a whole poll that was begun after the last answer showed nothing new, and no line came since."""
-        if self.told is None or polled_at is None or newest != self.newest:
-            return False
-        return polled_at > self.told[0] and line == self.told[1]
 
 
 class Backfill:
@@ -119,7 +103,9 @@ class Backfill:
         elif self._swept is not None and self._swept + SWEEP > self._clock.monotonic():
             return False
         else:
-            await self._sweep(await self._read(lambda connection: read.project(connection, self._project)))
+            cursor = await self._read(lambda connection: read.project(connection, self._project))
+            last = cursor["looked_back_at"] or cursor["baseline_at"] or self._clock.now()
+            await self._sweep(by_theirs(cursor, last) - OVERLAP)
         return True
 
     def _wanted(self, connection: Connection) -> tuple[dict[str, int], Gap | None]:
@@ -140,7 +126,7 @@ class Backfill:
         open_bids: dict[str, str] = {}
         tries = self._note_try(THE_PROJECT, 0)
         try:
-            await self._sweep(cursor)
+            await self._sweep(since)
         except (Unreachable, KeyRefused):
             raise
         except MarketplaceError as error:
@@ -188,9 +174,8 @@ class Backfill:
         self._routine_at = self._clock.monotonic() + max(ROUTINE, WINDOW * cost / (ROUTINE_SHARE * self._budget.cap))
         return True
 
-    async def _sweep(self, cursor: RowMapping) -> None:
+    async def _sweep(self, since: datetime) -> None:
         """Bids that were placed and have ended since the last look through: one page, as a rule."""
-        since = by_theirs(cursor, cursor["looked_back_at"] or cursor["baseline_at"] or self._clock.now()) - OVERLAP
         ended = await self._questions.ended(since)
         ahead = self._marketplace.skew or timedelta()
         await asyncio.to_thread(keep_ended, self._database, self._project, ended, ahead=ahead)
@@ -226,9 +211,10 @@ class Backfill:
         stood = None
         if history.events:
             line = max(event.at for event in history.events)
-            if before is not None and before.has_stood(asked, line, cursor["polled_at"]):
-                stood = cursor["polled_at"] + timedelta(seconds=cursor["ahead_seconds"])
-            self._waits[fid] = replace(self._waits[fid], told=(self._clock.now(), line))
+            told = Answered(self._clock.now(), bearing(self._clock), line)
+            if before is not None and before.has_stood(asked, told, cursor["polled_at"]):
+                stood = shifted(cursor["polled_at"], timedelta(seconds=cursor["ahead_seconds"]))
+            self._waits[fid] = replace(self._waits[fid], told=told)
         await self._keep(fid, history, through, asked, tries, stood=stood)
         if cursor["polled_at"] is not None:
             # What led away from the last look was left to the next one, so it has to be asked for once more.
