@@ -24,7 +24,7 @@ from mithrild.marketplace.client import Marketplace
 from mithrild.store import read, wishes
 from mithrild.store.cursor import by_theirs, shifted
 from mithrild.store.database import Database
-from mithrild.store.history import Remembered, keep_ended
+from mithrild.store.history import Learned, Remembered, keep_ended
 from mithrild.watcher.look_through import THE_PROJECT, LookThrough, in_turn
 from mithrild.watcher.questions import History, Questions, Stories
 from mithrild.watcher.recorder import Recorder
@@ -215,14 +215,16 @@ class Backfill:
             if before is not None and before.has_stood(asked, told, cursor["polled_at"]):
                 stood = shifted(cursor["polled_at"], timedelta(seconds=cursor["ahead_seconds"]))
             self._waits[fid] = replace(self._waits[fid], told=told)
-        await self._keep(fid, history, through, asked, tries, stood=stood)
-        if cursor["polled_at"] is not None:
-            # What led away from the last look was left to the next one, so it has to be asked for once more.
-            self._asked[fid] = by_theirs(cursor, cursor["polled_at"]) - OVERLAP
+        learned = await self._keep(fid, history, through, asked, tries, stood=stood)
+        lines = [step.at for steps in (history.steps or {}).values() for step in steps]
+        # What led away from the last look was left to the next one, so it has to be asked for once more. How far the
+        # lines go is told by themselves: what an answer says of the marketplace's clock may be wrong.
+        if lines and cursor["polled_at"] is not None and not learned.more:
+            self._asked[fid] = min(max(lines), by_theirs(cursor, cursor["polled_at"])) - OVERLAP
 
     async def _keep(
         self, fid: str, history: History, through: LookThrough | None, asked: int, tries: int, *, stood: datetime | None
-    ) -> None:
+    ) -> Learned:
         told = Remembered(
             bid=fid,
             project=self._project,
@@ -238,11 +240,12 @@ class Backfill:
         learned = await self._recorder.remember(told, self._clock.now())
         if through is not None and learned.open is not None and tries < TRIES:
             through.doubted.add(fid)  # what an answer lacks may stand in the next one
-            return
+            return learned
         if through is not None:
             through.done(fid, learned.open)
         if not learned.more:
             self._waits.pop(fid, None)
+        return learned
 
     def _note_try(self, fid: str, newest: int) -> int:
         """How often this was asked, this time included. However it ends, it is not asked again at once."""

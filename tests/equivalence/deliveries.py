@@ -42,9 +42,11 @@ class Case:
 
     @property
     def wrong(self) -> timedelta:
-        """What no two looks show is as old as the answers say, even if all of them bear a wrong date."""
+        """What no two looks show is as old as the answers say, even if all of them bear a wrong date: two looks by one
+        clock, for one that may have been set between them tells nothing."""
         data = self.shown.event["data"]
-        return self.shown.wrong if data["provenance"] == "backfilled" or data["from"] is None else NOTHING
+        unseen = data["provenance"] == "backfilled" or data["from"] is None or self.shown.parted
+        return self.shown.wrong if unseen else NOTHING
 
     @property
     def is_notice(self) -> bool:

@@ -24,7 +24,7 @@ class Shown:
     """An event as it was first seen. `at`: when it was committed; `looked`: when the last whole look before that was
     begun, None if there was none. Both by the marketplace's clock. `wrong`: what the answers had said of that clock by
     then, beside what it was. `doubtful`: where that was wrong, or had been when somebody looked before, how often the
-    daemon had lost its bearings by the earlier of the two."""
+    daemon had lost its bearings by the earlier of the two. `parted`: whether it lost them between the two looks."""
 
     sequence: int
     body: str
@@ -32,6 +32,7 @@ class Shown:
     looked: datetime | None
     wrong: timedelta
     doubtful: int | None
+    parted: bool
 
     @property
     def event(self) -> dict[str, Any]:
@@ -54,8 +55,9 @@ class Diary:
         self.first_sight: tuple[int, int] | None = None  # the timeline before and after it
         self._polled_at: datetime | None = None  # by our clock, as it was then
         self._looked: datetime | None = None  # by the marketplace's
+        self._breaks = 0  # how often the daemon had lost its bearings then
         self._newest = 0
-        self._wrong_at: int | None = None  # the breaks at the last look, if every answer bore a wrong date then
+        self._wrong_at: int | None = None  # the breaks when answers bore a wrong date, at the last look or since
 
     def look_from(self, newest: int) -> None:
         """Somebody is about to look; the timeline has come so far."""
@@ -77,9 +79,10 @@ class Diary:
             looked = cursor["polled_at"] + told
             # Where our clock was not set it stays, whatever difference other answers tell after it.
             if cursor["polled_at"] != self._polled_at and looked != self._looked:
-                self._wrong_at = breaks if misled and abs(told - ahead) > WRONG else None
-                self._looked = looked
+                self._wrong_at, self._looked, self._breaks = None, looked, breaks
             self._polled_at = cursor["polled_at"]
+            if misled and abs(told - ahead) > WRONG and self._wrong_at is None:
+                self._wrong_at = breaks
         self._newest = newest
 
     def _note_events(self, connection: Connection, ahead: timedelta, breaks: int, misled: bool) -> None:
@@ -95,7 +98,8 @@ class Diary:
             observed = _moment(json.loads(body)["data"]["observed_at"])
             wrong = timedelta(seconds=told[sequence]) - ahead if misled else timedelta(0)
             doubtful = self._wrong_at if self._wrong_at is not None else breaks if abs(wrong) > WRONG else None
-            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful)
+            parted = breaks != self._breaks
+            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful, parted)
 
     def _note_deliveries(self, connection: Connection, ahead: timedelta) -> None:
         tries = (
