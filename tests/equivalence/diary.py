@@ -17,6 +17,8 @@ from mithrild.store import read
 from mithrild.store.database import Database
 
 WRONG = timedelta(seconds=1)  # to which clocks are compared
+FAR_OFF = timedelta(hours=1)  # a clock of ours that was set tells nothing, either
+ALREADY = -1  # no number of times: the bearings were lost before
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Diary:
             observed = _moment(json.loads(body)["data"]["observed_at"])
             wrong = timedelta(seconds=told[sequence]) - ahead if misled else timedelta(0)
             doubtful = self._wrong_at if self._wrong_at is not None else breaks if abs(wrong) > WRONG else None
+            if abs(wrong) > WRONG and abs(ahead) > FAR_OFF:
+                doubtful = ALREADY
             parted = breaks != self._breaks
             self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful, parted)
 

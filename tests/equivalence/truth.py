@@ -53,7 +53,7 @@ def differences(world: World, *, but_for_loops: bool = False) -> Iterator[str]:
             continue
         for step, row in zip(truth, rows, strict=True):
             told = row["occurred_at"]
-            # Every answer bore a wrong date when it was seen, and then nobody knew any more how our clock had gone.
+            # Every answer bore a wrong date when it was seen, and about then nobody knew how our clock had gone.
             if told is None and (row["sequence"] in doubtful or _is_orphan(world, subject)):
                 continue
             if step.after != UNNAMED and (told is None or abs(_moment(told) - when(step)) > TO_THE_SECOND):
