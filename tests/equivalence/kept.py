@@ -169,6 +169,15 @@ KEPT = {
     "a gap begins at the last look though every answer bears a wrong date since": Script(
         [Watch(1), Trouble("ahead", "everything", None), Away(3600.0), Watch(4)]
     ),
+    "a bid that is open again for no time need not have been so": Script(
+        [
+            Watch(1),
+            Force(2, "allocate"),
+            Force(2, "preempt", {"notice_seconds": 0}),
+            Jump(14400.0),
+            End(2),
+        ]
+    ),
     "a notice puts no change of a limit aside": Script(
         [Watch(1), Place("$4.00"), Place("$30.00"), Cost(4, "$15.00"), Cost(4, "$90.00"), Limit(4, "$15.00")],
         ahead=-600.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -73,13 +74,27 @@ def _is_orphan(world: World, subject: Subject) -> bool:
 
 def _known(world: World, subject: Subject, truth: Sequence[Step], rows: Sequence[Row]) -> Sequence[Step]:
     """The steps that have to be on record: of an orphan those that its rows can stand for, in their order, and the
-    last."""
+    last. A return to Open that lasted no time may be there or not."""
+    lasting = _without_flashes(truth)
+    if [_value(step.after) for step in lasting] == [_value(row["after"]) for row in rows]:
+        return lasting
     if not _is_orphan(world, subject):
         return truth
     left = iter(truth)
     found = (next((step for step in left if _value(step.after) == _value(row["after"])), None) for row in rows)
     seen = [step for step in found if step is not None]
     return seen if seen[-1:] == list(truth[-1:]) else truth
+
+
+def _without_flashes(truth: Sequence[Step]) -> Sequence[Step]:
+    """Until an instance tells that its notice ran out, nobody can tell a bid that was open again for no time from
+    one that ended under notice."""
+    flashes = {
+        step.seq
+        for step, after in itertools.pairwise(truth)
+        if (step.before, step.after) == ("Preempting", UNNAMED) and after.at == step.at
+    }
+    return [step for step in truth if step.seq not in flashes]
 
 
 def _lacks_loops(truth: Sequence[Step], rows: Sequence[Row]) -> bool:
