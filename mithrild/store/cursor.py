@@ -19,11 +19,11 @@ from mithrild.store import read
 from mithrild.store.tables import DeliveryRow, NoticeRow, ProjectRow, table_of
 
 _projects, _notices, _deliveries = table_of(ProjectRow), table_of(NoticeRow), table_of(DeliveryRow)
-# What stays where it is by the marketplace's clock, also where only its answers say that it goes otherwise. The windows
-# of looks, and the age of what is shown, are by ours. So is how far everything was looked back at: of the moments that
-# this may be by the marketplace's clock the earliest counts (`by_theirs`).
-BY_THEIRS = ("baseline_at", "clusters_baseline_at", "gap_since", "gap_until")
-BY_OURS = ("polled_at", "looked_back_at", "bids_polled_at", "instances_polled_at", "clusters_polled_at")
+# What stays where it is by the marketplace's clock, also where only its answers say that it goes otherwise. How far
+# everything was looked back at does so if that is the earlier (`_moments`).
+BY_THEIRS = ("baseline_at", "clusters_baseline_at", "looked_back_at")
+# The windows of looks, the times in which nobody looked, and the age of what is shown.
+BY_OURS = ("polled_at", "gap_since", "gap_until", "bids_polled_at", "instances_polled_at", "clusters_polled_at")
 MOMENTS = (*BY_THEIRS, *BY_OURS)
 
 
@@ -33,10 +33,11 @@ def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> 
     return {**row, **_moments(row, _by(row, ahead), MOMENTS)}
 
 
-def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> None:
+def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> bool:
     """Has it stand so in the record. With `now`, our clock may have been set, and what stands in every project goes
     with it, the deadlines of notices too. Without it our clock was not set, and those are as right as they were,
-    whatever the marketplace's answers say."""
+    whatever the marketplace's answers say. Returns whether they tell another difference than they did."""
+    changed = bool(_by(read.project(connection, project), ahead))
     rows = [read.project(connection, project)] if now is None else read.projects(connection, watched=False)
     if now is not None:
         _set_tries(connection, present_ahead(connection) - ahead, now)
@@ -48,6 +49,7 @@ def put_in_present_terms(connection: Connection, project: str, ahead: timedelta,
         connection.execute(put.values(ahead_seconds=ahead.total_seconds(), **moments))
         if now is not None:
             _set_deadlines(connection, row["fid"], by, now)
+    return changed
 
 
 def _by(row: RowMapping, ahead: timedelta) -> timedelta:
@@ -59,8 +61,10 @@ def _by(row: RowMapping, ahead: timedelta) -> timedelta:
 def _moments(row: RowMapping, by: timedelta, names: Iterable[str]) -> dict[str, datetime]:
     moments = {name: shifted(row[name], by) for name in names if row[name] is not None}
     if "looked_back_at" in moments:
-        # It may be the last answer that was wrong, and not our clock that was set: what is asked twice does no harm.
-        moments["looked_back_at"] = min(moments["looked_back_at"], row["looked_back_at"])
+        # Nobody knows which of the two was right, the answers then or those of now. What is asked twice does no harm,
+        # and what the last look showed may lie in a gap that is not known yet.
+        known = [row[name] for name in ("looked_back_at", "polled_at") if row[name] is not None]
+        moments["looked_back_at"] = min(min(moment, shifted(moment, by)) for moment in known)
     return moments
 
 

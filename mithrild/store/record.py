@@ -56,12 +56,16 @@ def record(
     have been set since the last commit."""
 
     def work(connection: Connection, seen: Snapshot = seen) -> Recorded:
-        before = read.project(connection, seen.project)["polled_at"]
-        cursors.put_in_present_terms(connection, seen.project, seen.ahead, seen.observed_at if lost else None)
+        told_anew = cursors.put_in_present_terms(
+            connection, seen.project, seen.ahead, seen.observed_at if lost else None
+        )
         cursor = read.project(connection, seen.project)
+        wanted = wishes.untimed(connection, seen.project, seen.observed_at) if told_anew else set[str]()
+        wishes.want(connection, *wanted)
         fresh, seen = _first_sight(cursor, seen)
         if not changed and not fresh:
-            return Recorded(wishes=_write_cursor(connection, seen, cursor, fresh, pause, before))
+            gap = _write_cursor(connection, seen, cursor, fresh, pause)
+            return Recorded(wishes=bool(wanted) or gap)
         known = read.fleet(connection, seen.project, also=_named(seen))
         standing = read.open_notices(connection, seen.project)
 
@@ -98,9 +102,9 @@ def record(
                 openings=openings,
                 ahead=seen.ahead,
             )
-        wanted = wishes.changed(steps)
+        wanted |= wishes.changed(steps)
         wishes.want(connection, *wanted)
-        gap = _write_cursor(connection, seen, cursor, fresh, pause, before)
+        gap = _write_cursor(connection, seen, cursor, fresh, pause)
         return Recorded(tuple(steps), len(news), deliveries, fresh, bool(wanted) or gap)
 
     return database.keep(work)
@@ -197,20 +201,15 @@ def _supersede(connection: Connection, ended: Sequence[Notice], now: datetime) -
 
 
 def _write_cursor(
-    connection: Connection,
-    seen: Snapshot,
-    cursor: RowMapping,
-    fresh: frozenset[Kind],
-    pause: timedelta,
-    before: datetime | None,
+    connection: Connection, seen: Snapshot, cursor: RowMapping, fresh: frozenset[Kind], pause: timedelta
 ) -> bool:
-    """Moves the poll cursor. Whether it moved over a gap. `before`: the complete poll before, in terms of its time."""
+    """Moves the poll cursor. Whether it moved over a gap."""
     marks = {"bid": "bids_polled_at", "instance": "instances_polled_at", "cluster": "clusters_polled_at"}
     values = {marks[kind]: seen.asked_at for kind in seen.whole}
     gap: dict[str, datetime] = {}
     if seen.complete:
         values["polled_at"] = seen.asked_at
-        gap = wishes.gap_before(cursor, seen.asked_at, pause, before)
+        gap = wishes.gap_before(cursor, seen.asked_at, pause)
     values |= gap
     if "bid" in fresh:
         values["baseline_at"] = values["looked_back_at"] = seen.observed_at

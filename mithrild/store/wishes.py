@@ -28,6 +28,21 @@ def changed(steps: Iterable[tuple[int, Transition]]) -> set[str]:
     return {step.bid for _, step in steps if step.bid and step.aspect in _ASPECTS and not step.baseline}
 
 
+def untimed(connection: Connection, project: str, now: datetime) -> set[str]:
+    """The bids of which a step was seen and nothing tells when it was. Where the clocks turn out to differ by something
+    else, the marketplace's history may tell it after all."""
+    query = select(_transitions.c.bid).where(
+        _transitions.c.observed_at > now - 2 * WRONG_AT_MOST,
+        _transitions.c.project == project,
+        _transitions.c.bid.is_not(None),
+        _transitions.c.aspect.in_(_ASPECTS),
+        _transitions.c.provenance == "observed",
+        _transitions.c.occurred_at.is_(None),
+        _transitions.c.baseline.is_(False),
+    )
+    return set(connection.execute(query.distinct()).scalars())
+
+
 def want(connection: Connection, *bids: str) -> None:
     """These bids are to be asked about."""
     if bids:
@@ -60,16 +75,12 @@ def answered(connection: Connection, bid: str, asked: int) -> None:
     connection.execute(update(_bids).where(_bids.c.fid == bid, ~later.exists()).values(history_due=False))
 
 
-def gap_before(
-    cursor: RowMapping, asked_at: datetime, pause: timedelta, before: datetime | None
-) -> dict[str, datetime]:
+def gap_before(cursor: RowMapping, asked_at: datetime, pause: timedelta) -> dict[str, datetime]:
     """The gap that a whole look begun at `asked_at` ends, together with one that still stands, as it stands in the
     row: by our clock. Nothing where there is none. `cursor` is the project as it was before; `pause` is how long nobody
     may look without its being a gap.
 
-    All of it is to be looked back at, also if somebody did so before this look showed of what. When it began is not
-    sure if our clock may have been set: it may have been the answer with the last look that was wrong, and not the
-    clock that it was told by. `before`, which is that look in the terms of its time, counts if it is the earlier."""
+    All of it is to be looked back at, also if somebody did so before this look showed of what."""
     last: datetime | None = cursor["polled_at"] or cursor["baseline_at"]
     # After a clock was set the two are known to a second or so: a look that seems to come before the last one is none.
     if last is None or -CLOCKS_DIFFER <= asked_at - last <= pause:
@@ -77,8 +88,7 @@ def gap_before(
     # A clock that was set back tells nothing of how long it was.
     since = last if last < asked_at else asked_at - WRONG_AT_MOST
     since = min(cursor["gap_since"] or since, since)
-    from_there = (moment for moment in (cursor["looked_back_at"], before, since) if moment is not None)
-    return {"gap_since": since, "gap_until": asked_at, "looked_back_at": min(from_there)}
+    return {"gap_since": since, "gap_until": asked_at, "looked_back_at": min(cursor["looked_back_at"] or since, since)}
 
 
 def gap(connection: Connection, project: str) -> Gap | None:

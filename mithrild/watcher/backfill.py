@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from loguru import logger
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from mithrild.clock import Clock, bearing
 from mithrild.errors import KeyRefused, MarketplaceError, NotFound, Unreachable
@@ -26,7 +26,7 @@ from mithrild.store.cursor import by_theirs, shifted
 from mithrild.store.database import Database
 from mithrild.store.history import Learned, Remembered, keep_ended
 from mithrild.watcher.look_through import THE_PROJECT, LookThrough, in_turn
-from mithrild.watcher.questions import History, Questions, Stories
+from mithrild.watcher.questions import History, Questions, Stories, newest_line
 from mithrild.watcher.recorder import Recorder
 from mithrild.watcher.wait import Answered, Wait
 
@@ -66,6 +66,8 @@ class Backfill:
         self._database, self._recorder, self._clock = database, recorder, clock
         self._questions = Questions(project, marketplace, database)
         self._asked: dict[str, datetime] = {}  # bid -> what is known up to then need not be asked for again
+        self._ahead: float | None = None  # what the clocks differed by, in seconds, when that was known
+        self._told_to: datetime | None = None  # the newest line when those of all were told at once, the last time
         self._waits: dict[str, Wait] = {}
         self._through: LookThrough | None = None
         self._swept: float | None = None  # monotonic, as the next is
@@ -104,8 +106,7 @@ class Backfill:
             return False
         else:
             cursor = await self._read(lambda connection: read.project(connection, self._project))
-            last = cursor["looked_back_at"] or cursor["baseline_at"] or self._clock.now()
-            await self._sweep(by_theirs(cursor, last) - OVERLAP)
+            await self._sweep(self._since(cursor))
         return True
 
     def _wanted(self, connection: Connection) -> tuple[dict[str, int], Gap | None]:
@@ -119,9 +120,9 @@ class Backfill:
         if cursor["baseline_at"] is None:
             self._routine_at = self._clock.monotonic() + ROUTINE
             return
-        last = cursor["looked_back_at"] or cursor["baseline_at"]
-        since = by_theirs(cursor, last) if gap is None else min(by_theirs(cursor, last), gap.since)
-        since -= OVERLAP
+        since = self._since(cursor)
+        if gap is not None:
+            since = min(since, gap.since - OVERLAP)
         asked = await self._read(read.last_sequence)
         open_bids: dict[str, str] = {}
         tries = self._note_try(THE_PROJECT, 0)
@@ -136,12 +137,20 @@ class Backfill:
             open_bids[THE_PROJECT] = f"bids may have been placed and have ended: {error}"
         self._waits.pop(THE_PROJECT, None)
         live = await self._read(lambda connection: read.live_bids(connection, self._project))
+        if self._told_to is not None:
+            # The answers may all tell a wrong time of that clock, but not the lines: a long silence has none.
+            since = min(since, shifted(self._told_to, -OVERLAP))
         stories = await self._stories(since, pages=max(len(live), FEW_PAGES))
+        self._told_to = None if stories is None else newest_line(stories) or self._told_to
         self._asked = {fid: at for fid, at in self._asked.items() if fid in live}
         due = await self._read(lambda connection: wishes.due(connection, self._project))
         left = in_turn(live, due, stories)
         self._waits = {fid: wait for fid, wait in self._waits.items() if fid in left}
         self._through = LookThrough(begun, since, asked, gap, stories, left, open=open_bids, spent=spent)
+
+    def _since(self, cursor: RowMapping) -> datetime:
+        """From when on what nobody saw is asked for, by the marketplace's clock."""
+        return by_theirs(cursor, cursor["looked_back_at"] or cursor["baseline_at"] or self._clock.now()) - OVERLAP
 
     async def _stories(self, since: datetime, *, pages: int) -> Stories | None:
         try:
@@ -186,6 +195,10 @@ class Backfill:
         through = self._through
         asked = await self._read(lambda connection: wishes.newest(connection, fid))
         cursor = await self._read(lambda connection: read.project(connection, self._project))
+        if cursor["ahead_seconds"] != self._ahead:
+            # What no time could be told of may be any step, and its line is to be heard once more.
+            self._asked.clear()
+            self._ahead = cursor["ahead_seconds"]
         before = self._waits.get(fid)
         tries = self._note_try(fid, asked)
         since = self._asked.get(fid)
@@ -217,10 +230,12 @@ class Backfill:
             self._waits[fid] = replace(self._waits[fid], told=told)
         learned = await self._keep(fid, history, through, asked, tries, stood=stood)
         lines = [step.at for steps in (history.steps or {}).values() for step in steps]
+        if stories is not None and self._told_to is not None:
+            lines.append(self._told_to)
         # What led away from the last look was left to the next one, so it has to be asked for once more. How far the
         # lines go is told by themselves: what an answer says of the marketplace's clock may be wrong.
         if lines and cursor["polled_at"] is not None and not learned.more:
-            self._asked[fid] = min(max(lines), by_theirs(cursor, cursor["polled_at"])) - OVERLAP
+            self._asked[fid] = shifted(min(max(lines), by_theirs(cursor, cursor["polled_at"])), -OVERLAP)
 
     async def _keep(
         self, fid: str, history: History, through: LookThrough | None, asked: int, tries: int, *, stood: datetime | None

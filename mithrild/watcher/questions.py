@@ -21,6 +21,11 @@ from mithrild.store.database import Database
 Stories = Mapping[str | None, Sequence[InstanceStory]]  # by bid; None: of instances whose bid was not told
 
 
+def newest_line(stories: Stories) -> datetime | None:
+    """None where there is none."""
+    return max((step.at for told in stories.values() for story in told for step in story.steps), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What is remembered of one bid. `unseen`: its instances, where the record does not hold all of them. `whole`: the

@@ -17,8 +17,7 @@ from mithrild.store import read
 from mithrild.store.database import Database
 
 WRONG = timedelta(seconds=1)  # to which clocks are compared
-FAR_OFF = timedelta(hours=1)  # a clock of ours that was set tells nothing, either
-ALREADY = -1  # no number of times: the bearings were lost before
+HOURS = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,8 @@ class Shown:
     """An event as it was first seen. `at`: when it was committed; `looked`: when the last whole look before that was
     begun, None if there was none. Both by the marketplace's clock. `wrong`: what the answers had said of that clock by
     then, beside what it was. `doubtful`: where that was wrong, or had been when somebody looked before, how often the
-    daemon had lost its bearings by the earlier of the two. `parted`: whether it lost them between the two looks."""
+    daemon had lost its bearings by the earlier of the two. `parted`: whether it lost them between the two looks.
+    `adrift`: whether that was wrong, and our own clock is hours off."""
 
     sequence: int
     body: str
@@ -35,6 +35,7 @@ class Shown:
     wrong: timedelta
     doubtful: int | None
     parted: bool
+    adrift: bool
 
     @property
     def event(self) -> dict[str, Any]:
@@ -100,10 +101,8 @@ class Diary:
             observed = _moment(json.loads(body)["data"]["observed_at"])
             wrong = timedelta(seconds=told[sequence]) - ahead if misled else timedelta(0)
             doubtful = self._wrong_at if self._wrong_at is not None else breaks if abs(wrong) > WRONG else None
-            if abs(wrong) > WRONG and abs(ahead) > FAR_OFF:
-                doubtful = ALREADY
-            parted = breaks != self._breaks
-            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful, parted)
+            parted, adrift = breaks != self._breaks, abs(wrong) > WRONG and abs(ahead) > HOURS
+            self.shown[id] = Shown(sequence, body, observed + ahead, self._looked, wrong, doubtful, parted, adrift)
 
     def _note_deliveries(self, connection: Connection, ahead: timedelta) -> None:
         tries = (

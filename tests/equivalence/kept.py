@@ -178,6 +178,9 @@ KEPT = {
             End(2),
         ]
     ),
+    "when the dates are right again a step is told its time, though our clock is hours off": Script(
+        [Watch(1), End(2), Jump(14400.0), Trouble("ahead", "everything", None), Watch(8)], ahead=600.0
+    ),
     "a notice puts no change of a limit aside": Script(
         [Watch(1), Place("$4.00"), Place("$30.00"), Cost(4, "$15.00"), Cost(4, "$90.00"), Limit(4, "$15.00")],
         ahead=-600.0,

@@ -42,6 +42,7 @@ class Subject:
 def differences(world: World, *, but_for_loops: bool = False) -> Iterator[str]:
     """Where the record is not what happened. `but_for_loops`: what went away and came back between two looks leaves no
     trace, and may be lacking still."""
+    adrift = {one.sequence for one in world.diary.shown.values() if one.adrift}
     doubtful = {one.sequence for one in world.diary.shown.values() if one.doubtful not in (None, world.breaks)}
     for subject, begun in _begun(world):
         if begun is None:
@@ -54,8 +55,12 @@ def differences(world: World, *, but_for_loops: bool = False) -> Iterator[str]:
             continue
         for step, row in zip(truth, rows, strict=True):
             told = row["occurred_at"]
-            # Every answer bore a wrong date when it was seen, and about then nobody knew how our clock had gone.
+            # Every answer bore a wrong date when it was seen, and then nobody knew any more how our clock had gone.
             if told is None and (row["sequence"] in doubtful or _is_orphan(world, subject)):
+                continue
+            # Or nobody knew it then, and so not which of several steps to the same status was seen.
+            several = sum(one.after == step.after for one in subject.truth) > 1
+            if told is None and several and row["sequence"] in adrift:
                 continue
             if step.after != UNNAMED and (told is None or abs(_moment(told) - when(step)) > TO_THE_SECOND):
                 yield f"{_word(step.after)} was at {when(step):%H:%M:%S}, told as {told}: {subject}"
@@ -75,7 +80,7 @@ def _is_orphan(world: World, subject: Subject) -> bool:
 def _known(world: World, subject: Subject, truth: Sequence[Step], rows: Sequence[Row]) -> Sequence[Step]:
     """The steps that have to be on record: of an orphan those that its rows can stand for, in their order, and the
     last. A return to Open that lasted no time may be there or not."""
-    lasting = _without_flashes(truth)
+    lasting = _without_flashes(world, truth)
     if [_value(step.after) for step in lasting] == [_value(row["after"]) for row in rows]:
         return lasting
     if not _is_orphan(world, subject):
@@ -86,7 +91,7 @@ def _known(world: World, subject: Subject, truth: Sequence[Step], rows: Sequence
     return seen if seen[-1:] == list(truth[-1:]) else truth
 
 
-def _without_flashes(truth: Sequence[Step]) -> Sequence[Step]:
+def _without_flashes(world: World, truth: Sequence[Step]) -> Sequence[Step]:
     """Until an instance tells that its notice ran out, nobody can tell a bid that was open again for no time from
     one that ended under notice."""
     flashes = {
@@ -94,7 +99,8 @@ def _without_flashes(truth: Sequence[Step]) -> Sequence[Step]:
         for step, after in itertools.pairwise(truth)
         if (step.before, step.after) == ("Preempting", UNNAMED) and after.at == step.at
     }
-    return [step for step in truth if step.seq not in flashes]
+    told = {step.bid for step in world.market.timeline.after(0, 1_000_000) if step.after == "STATUS_PREEMPTED"}
+    return [step for step in truth if step.seq not in flashes or step.bid in told]
 
 
 def _lacks_loops(truth: Sequence[Step], rows: Sequence[Row]) -> bool:

@@ -408,3 +408,20 @@ def test_a_deadline_told_between_whole_polls_stays_when_the_daemon_starts_anew(t
         again = replace(poll(720, *noticed, complete=False), ahead=changed)
         record(database, again, (), host=HOST, window=lambda fid: None, lost=True)
         assert sql(database, "SELECT deadline FROM notices WHERE subject = 'inst_1'") == [(stored(at(900)),)]
+
+
+def test_a_step_that_no_time_was_told_of_is_asked_about_again_when_the_clocks_turn_out_to_differ(
+    tmp_path: Path,
+) -> None:
+    paused = a_bid(status="Paused")
+    with opened(tmp_path) as database:
+        keep(database, poll(0, a_bid(), a_bid("bid_2")))
+        keep(database, replace(poll(10, paused, a_bid("bid_2")), ahead=timedelta(hours=2)))
+        sql(database, "UPDATE bids SET history_due = 0")
+        told = keep(database, replace(poll(20, paused, a_bid("bid_2")), ahead=timedelta(hours=2)))
+        with database.read() as connection:
+            assert (told.wishes, wishes.due(connection, PROJECT.fid)) == (False, {})
+        told = record(database, poll(30), (), host=HOST, window=lambda fid: None, changed=False)
+        with database.read() as connection:
+            assert told.wishes
+            assert list(wishes.due(connection, PROJECT.fid)) == ["bid_1"]
