@@ -99,6 +99,8 @@ def _without_flashes(world: World, truth: Sequence[Step]) -> Sequence[Step]:
         for step, after in itertools.pairwise(truth)
         if (step.before, step.after) == ("Preempting", UNNAMED) and after.at == step.at
     }
+    if not flashes:
+        return truth
     told = {step.bid for step in world.market.timeline.after(0, 1_000_000) if step.after == "STATUS_PREEMPTED"}
     return [step for step in truth if step.seq not in flashes or step.bid in told]
 
