@@ -24,8 +24,9 @@ PATIENCE = 4.0
 # Seconds that a whole listing may take: ten thousand bids are a hundred pages, and the budget frees what was spent a
 # minute ago.
 LISTING = 80.0
-# Above this share of the request budget a listing waits: a third of it is left for polls that grow more frequent.
-SHARE = 0.6
+# Above this share of the request budget a listing waits before its next page: a third of it is left for polls that grow
+# more frequent. The first page waits no longer than any command's question: mostly it is the only one.
+SHARE, FIRST_SHARE = 0.6, 0.9
 
 
 class Archive:
@@ -37,14 +38,15 @@ class Archive:
         being all of them is told by `broken`."""
         found: dict[str, Seen[Bid]] = {}
         end = asyncio.get_running_loop().time() + LISTING
-        waits_for = "the marketplace"
+        waits_for, share = "the marketplace", FIRST_SHARE
 
         async def room() -> None:
-            nonlocal waits_for
+            nonlocal waits_for, share
             waits_for = "the request budget"
             limit.reschedule(end)
-            while self._budget.spent() >= SHARE * self._budget.cap:
+            while self._budget.spent() >= share * self._budget.cap:
                 await self._clock.sleep(0.5)
+            share = SHARE
             waits_for = "the marketplace"
             limit.reschedule(min(end, asyncio.get_running_loop().time() + PATIENCE))
 
@@ -52,7 +54,7 @@ class Archive:
             self._raise_what_is_known()
             async with asyncio.timeout_at(end) as limit:
                 for project in projects:
-                    count = 0
+                    count, share = 0, FIRST_SHARE
                     pages = self._marketplace.ended_bids(project, at_a_time=min(most or PAGE, PAGE), room=room)
                     async with aclosing(pages):
                         async for page in pages:

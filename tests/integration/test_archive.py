@@ -100,6 +100,18 @@ def test_a_listing_leaves_the_polls_their_share_of_the_budget(tmp_path: Path) ->
     with_archive(tmp_path, story, 830)
 
 
+def test_the_first_page_waits_for_no_more_than_any_question(tmp_path: Path) -> None:
+    async def story(rig: Rig, old: Archive, _: Health) -> None:
+        rig.budget.cap = 10
+        for _taken in range(8):
+            await rig.budget.take()
+        before = rig.clock.ahead
+        listing = await old.ended([PROJECT], None)
+        assert (len(listing.items), listing.broken, rig.clock.ahead - before) == (3, None, 0.0)
+
+    with_archive(tmp_path, story, 3)
+
+
 def test_a_budget_that_is_spent_otherwise_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LISTING", 0.2)
 
