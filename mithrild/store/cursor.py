@@ -33,17 +33,18 @@ def in_present_terms(connection: Connection, project: str, ahead: timedelta) -> 
     return {**row, **_moments(row, _by(row, ahead), MOMENTS)}
 
 
-def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> bool:
+def put_in_present_terms(connection: Connection, project: str, ahead: timedelta, now: datetime | None) -> list[str]:
     """Has it stand so in the record. With `now`, our clock may have been set, and what stands in every project goes
     with it, the deadlines of notices too. Without it our clock was not set, and those are as right as they were,
-    whatever the marketplace's answers say. Returns whether they tell another difference than they did."""
-    changed = bool(_by(read.project(connection, project), ahead))
+    whatever the marketplace's answers say. Returns the projects of which they had told another difference."""
+    changed: list[str] = []
     rows = [read.project(connection, project)] if now is None else read.projects(connection, watched=False)
     if now is not None:
         _set_tries(connection, present_ahead(connection) - ahead, now)
     for row in rows:
         if not (by := _by(row, ahead)):
             continue
+        changed.append(row["fid"])
         put = update(_projects).where(_projects.c.fid == row["fid"])
         moments = _moments(row, by, BY_THEIRS if now is None else MOMENTS)
         connection.execute(put.values(ahead_seconds=ahead.total_seconds(), **moments))

@@ -56,14 +56,13 @@ def record(
     have been set since the last commit."""
 
     def work(connection: Connection, seen: Snapshot = seen) -> Recorded:
-        told_anew = cursors.put_in_present_terms(
-            connection, seen.project, seen.ahead, seen.observed_at if lost else None
-        )
+        set_at = seen.observed_at if lost else None
+        told_anew = cursors.put_in_present_terms(connection, seen.project, seen.ahead, set_at)
+        wanted = {bid for project in told_anew for bid in wishes.untimed(connection, project, seen.observed_at)}
         cursor = read.project(connection, seen.project)
-        wanted = wishes.untimed(connection, seen.project, seen.observed_at) if told_anew else set[str]()
-        wishes.want(connection, *wanted)
         fresh, seen = _first_sight(cursor, seen)
         if not changed and not fresh:
+            wishes.want(connection, *wanted)
             gap = _write_cursor(connection, seen, cursor, fresh, pause)
             return Recorded(wishes=bool(wanted) or gap)
         known = read.fleet(connection, seen.project, also=_named(seen))
